@@ -1,0 +1,93 @@
+/* Licensed to the Apache Software Foundation (ASF) under one or more
+ * contributor license agreements.  See the NOTICE file distributed with
+ * this work for additional information regarding copyright ownership.
+ * The ASF licenses this file to You under the Apache License, Version 2.0
+ * (the "License"); you may not use this file except in compliance with
+ * the License.  You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/*
+ * fdqueue: the hand-off from those who find work to the workers who do it.
+ *
+ * Entries are embedded in what they stand for, so a push needs no memory
+ * and cannot fail: the queue is never full.  There are two lines: NOW for
+ * clients that wait for us, LATER for closings and other work nobody waits
+ * for; each line is first in, first out.
+ *
+ * Threads: [any] may push, [worker] pops.  The queue owns an entry from
+ * push to pop and touches nothing of it but the entry itself.
+ * It never looks at what an entry is embedded in, and never logs.
+ */
+
+#ifndef EVENT_FDQUEUE_H
+#define EVENT_FDQUEUE_H
+
+#include "apr.h"
+#include "apr_errno.h"
+#include "apr_pools.h"
+
+typedef struct fdqueue_t fdqueue_t;
+typedef struct fdqueue_entry_t fdqueue_entry_t;
+
+struct fdqueue_entry_t {
+    fdqueue_entry_t *next; /* fdqueue, from push to pop */
+    int kind;              /* the user's: what this is embedded in */
+};
+
+typedef enum {
+    FDQUEUE_NOW,  /* a client waits */
+    FDQUEUE_LATER /* taken when NOW is empty, and at least once in a while */
+} fdqueue_line_e;
+
+/*
+ * Make a queue for workers numbered 0 to num_workers - 1, living as long as
+ * pool. Any error is one of APR's for a mutex or a condition. [main]
+ */
+apr_status_t fdqueue_create(fdqueue_t **queue, int num_workers,
+                            apr_pool_t *pool);
+
+/*
+ * Give *entry to the workers and null the giver's pointer: it may run and
+ * be gone before this returns. Wakes a sleeping worker only if no wake-up
+ * is on its way already. [any]
+ */
+void fdqueue_push(fdqueue_t *queue, fdqueue_entry_t **entry,
+                  fdqueue_line_e line);
+
+/*
+ * This worker is ready for its first entry: from now on it counts as idle.
+ * [worker, once]
+ */
+void fdqueue_join(fdqueue_t *queue, int worker);
+
+/*
+ * Take the next entry, sleeping until there is one. NULL once the queue is
+ * closed (whatever is still queued then stays there). The worker counts as
+ * busy until fdqueue_done. [worker]
+ */
+fdqueue_entry_t *fdqueue_pop(fdqueue_t *queue, int worker);
+
+/* The entry popped last has been dealt with: this worker is idle. [worker] */
+void fdqueue_done(fdqueue_t *queue, int worker);
+
+/* Make every pop, sleeping or future, return NULL. [any] */
+void fdqueue_close(fdqueue_t *queue);
+
+/*
+ * Workers that neither run an entry nor have one of the NOW line waiting
+ * for them; never negative. A moment's figure. [any]
+ */
+int fdqueue_idle(const fdqueue_t *queue);
+
+/* Entries in the NOW line that no worker has taken yet. [any] */
+int fdqueue_waiting(const fdqueue_t *queue);
+
+#endif /* EVENT_FDQUEUE_H */

@@ -1,0 +1,145 @@
+/* Licensed to the Apache Software Foundation (ASF) under one or more
+ * contributor license agreements.  See the NOTICE file distributed with
+ * this work for additional information regarding copyright ownership.
+ * The ASF licenses this file to You under the Apache License, Version 2.0
+ * (the "License"); you may not use this file except in compliance with
+ * the License.  You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/*
+ * parking: where connections wait that need no thread: the poll set and the
+ * timeout queues.
+ *
+ * A worker parks by pushing on a CAS inbox and then arming the poll set; the
+ * listener drains the inbox before it looks at events, so no event precedes
+ * its entry.  Queues belong to the listener alone and hold one timeout each,
+ * so their heads are the next to expire.
+ *
+ * Arming and the first event can overlap: whoever comes second of "the
+ * worker is through with arming" and "the listener takes it for its event"
+ * goes on with it. What is still being armed neither expires nor is evicted.
+ * It never looks into a connection, never closes one, never logs.
+ */
+
+#ifndef EVENT_PARKING_H
+#define EVENT_PARKING_H
+
+#include <stdatomic.h>
+
+#include "apr_poll.h"
+#include "apr_pools.h"
+#include "apr_ring.h"
+#include "apr_time.h"
+
+typedef struct parking_t parking_t;
+typedef struct parking_queue_t parking_queue_t;
+typedef struct parked_t parked_t;
+typedef struct parking_event_t parking_event_t;
+
+typedef enum {
+    PARKING_READY,   /* the socket is ready */
+    PARKING_EXPIRED, /* its time is over */
+    PARKING_EVICTED, /* the listener needs the room */
+    PARKING_FAILED   /* it could not be armed: see error */
+} parking_verdict_e;
+
+/* First in everything that a poll set's client_data points to. */
+typedef enum {
+    PARKING_CONN,    /* a parked_t */
+    PARKING_LISTENER /* a listening socket's entry, the acceptor's */
+} parking_kind_e;
+
+/* Embedded in a connection; the owner's whenever it is not parked. */
+struct parked_t {
+    parking_kind_e kind;        /* const */
+    int tag;                    /* put's caller: queues hold one tag each */
+    APR_RING_ENTRY(parked_t) link; /* listener */
+    parked_t *next;             /* inbox */
+    parking_queue_t *queue;     /* listener; NULL when in none */
+    apr_pollfd_t pfd;           /* const while parked */
+    apr_interval_time_t timeout; /* const while parked */
+    apr_time_t until;           /* const while parked, then listener */
+    parking_verdict_e verdict;  /* listener, until it is given on */
+    apr_status_t error;         /* with PARKING_FAILED */
+    atomic_int meet;            /* atomic: armed, failed, taken */
+};
+
+struct parking_event_t {
+    parking_kind_e kind;
+    parked_t *parked; /* PARKING_CONN: still parked */
+    void *listener;   /* PARKING_LISTENER: its client_data */
+};
+
+/*
+ * Make an empty parking that reports up to batch events a wait, living as
+ * long as pool. Errors of apr_pollset_create_ex. [main]
+ */
+apr_status_t parking_create(parking_t **parking, apr_uint32_t batch,
+                            apr_pool_t *pool);
+
+/* The poll method in use, for the log. [any] */
+const char *parking_method(const parking_t *parking);
+
+/* Prepare the part that stays the same for a connection's life. [worker] */
+void parking_init(parked_t *parked, apr_socket_t *socket, apr_pool_t *pool);
+
+/*
+ * Park *parked for reqevents and timeout (microseconds) from now on, with
+ * tag, and null the giver's pointer: 1. If its event came while it was being
+ * armed, 0: *parked is the caller's again, ready. [worker]
+ */
+int parking_put(parking_t *parking, parked_t **parked, int tag,
+                apr_int16_t reqevents, apr_interval_time_t timeout,
+                apr_time_t now);
+
+/* Have the listener look up, if it sleeps in parking_wait. [any] */
+void parking_wake(parking_t *parking);
+
+/* Watch, or no longer, a listening socket. APR's errors. [listener] */
+apr_status_t parking_watch(parking_t *parking, apr_pollfd_t *pfd);
+apr_status_t parking_unwatch(parking_t *parking, apr_pollfd_t *pfd);
+
+/*
+ * Sleep until an event, a wake-up, the next expiry or due (CLOCK_NEVER for
+ * none). Errors of the poll call; being woken is none. [listener]
+ */
+apr_status_t parking_wait(parking_t *parking, apr_time_t now,
+                          apr_time_t due);
+
+/* The next event of the last wait; 0 when there are no more. [listener] */
+int parking_next_event(parking_t *parking, parking_event_t *event);
+
+/*
+ * Take one out with this verdict: it, the caller's from here on. NULL while
+ * a worker is still arming it: PARKING_READY leaves it to that worker then,
+ * any other verdict leaves it where it is. [listener]
+ */
+parked_t *parking_take(parking_t *parking, parked_t *parked,
+                       parking_verdict_e verdict);
+
+/* The next one whose time is over at now, taken; or NULL. [listener] */
+parked_t *parking_take_expired(parking_t *parking, apr_time_t now);
+
+/* The next one that could not be armed, taken; or NULL. [listener] */
+parked_t *parking_take_failed(parking_t *parking);
+
+/* The one with tag that is parked longest, still parked; or NULL.
+ * [listener] */
+parked_t *parking_oldest(parking_t *parking, int tag);
+
+/* Let none with tag wait longer than max_wait from now. [listener] */
+void parking_shorten(parking_t *parking, int tag,
+                     apr_interval_time_t max_wait, apr_time_t now);
+
+/* How many with tag the listener has in its queues. [listener] */
+int parking_count(const parking_t *parking, int tag);
+
+#endif /* EVENT_PARKING_H */

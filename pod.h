@@ -1,0 +1,75 @@
+/* Licensed to the Apache Software Foundation (ASF) under one or more
+ * contributor license agreements.  See the NOTICE file distributed with
+ * this work for additional information regarding copyright ownership.
+ * The ASF licenses this file to You under the Apache License, Version 2.0
+ * (the "License"); you may not use this file except in compliance with
+ * the License.  You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/*
+ * pod: the pipe of death, by which a child learns to drain or to die.
+ *
+ * Each child has one of its own: the parent can tell a given child, and a
+ * word can never reach a child of another generation.  Only the parent
+ * holds the writing end, so its end of file tells the child that the parent
+ * is gone.  The child's own threads call the main thread by a second pipe.
+ *
+ * Threads: [parent] opens, tells and closes; [main] waits; [any] wakes.
+ * It owns its descriptors, and never logs.
+ */
+
+#ifndef EVENT_POD_H
+#define EVENT_POD_H
+
+#include "apr_errno.h"
+#include "apr_pools.h"
+
+#include "signals.h"
+
+typedef struct pod_t pod_t;
+
+typedef enum {
+    POD_NOTHING, /* time is up, or a signal was handled */
+    POD_DRAIN,   /* take no more connections, finish those there are */
+    POD_EXIT,    /* leave now */
+    POD_GONE,    /* the parent is gone */
+    POD_WOKEN    /* a thread of this child called */
+} pod_word_e;
+
+/*
+ * Make a pod: *child_end for the child to be forked, *parent_end for the
+ * parent, who owns both until then. Errors of pipe(2). [parent]
+ */
+apr_status_t pod_open(int *child_end, int *parent_end);
+
+/* Tell the child at parent_end; never blocks. EAGAIN, EPIPE. [parent] */
+apr_status_t pod_tell(int parent_end, pod_word_e word);
+
+/* Close an end and forget it. [parent] [main] */
+void pod_close(int *end);
+
+/*
+ * The child's side, taking over child_end (-1: there is no parent to listen
+ * to). Errors of pipe(2). [main]
+ */
+apr_status_t pod_create(pod_t **pod, int child_end, apr_pool_t *pool);
+
+/*
+ * Sleep until there is something to know; timeout in microseconds, -1 for
+ * no end. Once the parent was told gone, that is not said again. [main]
+ */
+pod_word_e pod_wait(pod_t *pod, const signals_t *sig,
+                    apr_interval_time_t timeout);
+
+/* Make pod_wait return POD_WOKEN. Async-signal-safe. [any] */
+void pod_wake(pod_t *pod);
+
+#endif /* EVENT_POD_H */

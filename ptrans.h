@@ -1,0 +1,62 @@
+/* Licensed to the Apache Software Foundation (ASF) under one or more
+ * contributor license agreements.  See the NOTICE file distributed with
+ * this work for additional information regarding copyright ownership.
+ * The ASF licenses this file to You under the Apache License, Version 2.0
+ * (the "License"); you may not use this file except in compliance with
+ * the License.  You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/*
+ * ptrans: the pools that connections live in ("transaction" pools).
+ *
+ * Each has an allocator of its own, so that a connection's memory is one
+ * thread's at a time and needs no lock; pools of closed connections are
+ * kept for the next ones.
+ *
+ * Threads: the listener takes, [any] puts; kept pools are on a CAS stack
+ * with one taker and many putters. It never logs.
+ */
+
+#ifndef EVENT_PTRANS_H
+#define EVENT_PTRANS_H
+
+#include "apr_pools.h"
+
+typedef struct ptrans_t ptrans_t;
+
+/*
+ * Connections' pools are made as children of parent, with max_free bytes
+ * kept by each allocator (0: no limit); at most max_kept are kept for reuse
+ * (0: no limit). [main]
+ */
+apr_status_t ptrans_create(ptrans_t **ptrans, apr_pool_t *parent,
+                           apr_size_t max_free, int max_kept,
+                           apr_pool_t *pool);
+
+/*
+ * An empty pool, the caller's from here on. Errors are those of
+ * apr_allocator_create and apr_pool_create_ex. [listener]
+ */
+apr_status_t ptrans_take(ptrans_t *ptrans, apr_pool_t **pool);
+
+/*
+ * Take *pool back and null the giver's pointer: runs its cleanups, then
+ * keeps it or frees it. [any]
+ */
+void ptrans_put(ptrans_t *ptrans, apr_pool_t **pool);
+
+/*
+ * Free what is kept, and from now on everything that is put: this child
+ * takes no more connections. ptrans_take still works. [listener]
+ */
+void ptrans_stop_keeping(ptrans_t *ptrans);
+
+#endif /* EVENT_PTRANS_H */

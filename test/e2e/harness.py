@@ -70,51 +70,12 @@ files below t.dir or s.root; loopback only.
 
 import os
 import re
-import shutil
 import subprocess
-import sys
-import time
 
 import client
 import procs
-
-HERE = os.path.dirname(os.path.abspath(__file__))
-CHECKOUT = os.path.dirname(os.path.dirname(HERE))
-
-# Lines that fail a test unless it expects them.
-TROUBLE = re.compile(
-    r"exit signal|AH0005[0-2]:|AH0004[67]:|AH00060:|Segmentation"
-    r"|Assertion|assertion \"|AddressSanitizer|ThreadSanitizer"
-    r"|LeakSanitizer|runtime error:|stack smashing|double free"
-    r"|free\(\): invalid|corrupted"
-    r"|\[[a-z_0-9]*:(alert|emerg)\]|\[mpm_event:crit\]")
-
-
-class Failure(AssertionError):
-    """The server did not do what it should."""
-
-
-class Skip(Exception):
-    """This test cannot run here."""
-
-
-def wait_until(condition, timeout=10.0, what=None, interval=0.02):
-    """Poll until condition() is true and return its value."""
-    end = time.monotonic() + timeout
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() >= end:
-            raise Failure("after %g s still not: %s"
-                          % (timeout, what or describe(condition)))
-        time.sleep(interval)
-
-
-def describe(function):
-    code = function.__code__
-    return "%s:%d" % (os.path.basename(code.co_filename),
-                      code.co_firstlineno)
+from basics import CHECKOUT, Failure, Skip, wait_until
+from server import Server, free_port
 
 
 def test(stock, item="", needs="", core=False, timeout=60.0):
@@ -164,7 +125,6 @@ class Env:
         if "mod_" + name in self.static:
             return ""
         symbol = "mpm_probe" if name == "probe" else name
-        symbol = {"log_config": "log_config", "so": "so"}.get(name, symbol)
         return "LoadModule %s_module %s\n" % (symbol, self.path(name))
 
     def environ(self, log_dir):
@@ -197,7 +157,6 @@ class Test:
 
     def server(self, *args, **kwargs):
         """A Server, started unless start=False."""
-        from server import Server
         start = kwargs.pop("start", True)
         made = Server(self, *args, **kwargs)
         self.servers.append(made)
@@ -259,18 +218,5 @@ class Test:
             raise Failure("\n".join(troubles))
 
 
-def tail(path, lines=40):
-    """The last lines of a file, "" if there is none."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return "".join(file.readlines()[-lines:])
-    except FileNotFoundError:
-        return ""
-
-
-def remove_tree(path):
-    shutil.rmtree(path, ignore_errors=True)
-
-
-__all__ = ["test", "wait_until", "Failure", "Skip", "Env", "Test", "client",
-           "procs", "tail", "sys"]
+__all__ = ["test", "wait_until", "Failure", "Skip", "Env", "Test", "Server",
+           "client", "procs", "free_port", "CHECKOUT"]

@@ -23,11 +23,10 @@ import re
 import signal
 import socket
 import subprocess
-import time
 
 import client
 import procs
-from harness import CHECKOUT, Failure, TROUBLE, wait_until
+from basics import Failure, TROUBLE, wait_until
 
 # Below the range the kernel takes ports for outgoing connections from.
 PORTS = range(12000, 30000)
@@ -391,7 +390,7 @@ class Server:
     def wait_log(self, regex, count=1, timeout=10, since=0):
         """Wait until regex is in the log (count times): the log then."""
         wait_until(lambda: self.count_log(regex, since) >= count, timeout,
-                   "%r %d times in the error log (%d found)"
+                   lambda: "%r %d times in the error log (%d found)"
                    % (regex, count, self.count_log(regex, since)))
         return self.log_since(since)
 
@@ -410,7 +409,8 @@ class Server:
     def wait_children(self, count, timeout=10):
         """Wait until there are count children: their pids."""
         wait_until(lambda: len(self.children()) == count, timeout,
-                   "%d children (there are %s)" % (count, self.children()))
+                   lambda: "%d children (there are %s)"
+                   % (count, self.children()))
         return self.children()
 
     def wait_child_gone(self, pid, timeout=10):
@@ -497,6 +497,3 @@ def system_account():
         except KeyError:
             pass
     raise Failure("no account for httpd's children")
-
-
-__all__ = ["Server", "free_port", "CHECKOUT", "time"]

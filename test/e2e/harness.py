@@ -56,6 +56,7 @@ s (Server)
   s.log()  s.wait_log(regex, count=1)  s.mark()  s.log_since(mark)
   s.children()             pids of its children  s.wait_children(2)
   s.status()               mod_status' ?auto as a dict, numbers as numbers
+  s.probe_events(name)  s.wait_event(name, pid=17)   what the probe logged
   s.board()                the scoreboard, asked without using a thread of
                            the server (needs the probe; see ProbeBoard)
   s.expect(regex)          error-log lines that are no failure of this test

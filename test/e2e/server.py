@@ -20,6 +20,7 @@ import os
 import pwd
 import random
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -89,19 +90,22 @@ class Server:
     modules             names without mod_, "ssl http2"; what conf needs
     probe               True: load the probe module; or its directives
     docs                {path below htdocs: bytes}, besides index.html
+    mpm_module          another mod_mpm_event.so than the one to test
     listen              lines instead of "Listen 127.0.0.1:PORT"
     loglevel            of the error log
     defer_accept        True: leave Linux' deferred accept on
     mode                how to start: a key of MODES; defines: more -D names
+    rlimits             {"NOFILE": 64}: resource limits to start with
     """
 
     def __init__(self, t, threads=4, processes=1, max_processes=None,
                  mpm=None, conf="", modules="", probe=False, docs=None,
                  listen=None, loglevel="info mpm_event:debug", timeout=10,
                  keepalive_timeout=5, defer_accept=False,
-                 mode="foreground", defines=(), env=None):
+                 mode="foreground", defines=(), env=None,
+                 rlimits=None, mpm_module=None):
         self.t, self.mode, self.defines = t, mode, list(defines)
-        self.extra_env = env or {}
+        self.extra_env, self.rlimits = env or {}, rlimits or {}
         self.root = os.path.join(t.dir, "s%d" % len(t.servers))
         self.port, self.port2 = free_port(), free_port()
         self.settings = dict(
@@ -109,7 +113,7 @@ class Server:
             max_processes=max_processes, mpm=mpm or {}, conf=conf,
             modules=modules, probe=probe, listen=listen, loglevel=loglevel,
             timeout=timeout, keepalive_timeout=keepalive_timeout,
-            defer_accept=defer_accept)
+            defer_accept=defer_accept, mpm_module=mpm_module)
         self.process = None
         self.pid = None
         self.exit_code = None
@@ -160,7 +164,8 @@ class Server:
                         dict.fromkeys(modules) if env.has(name)
                         or name in want["modules"].split() + ["probe"])
         if env.mpm:
-            loads = "LoadModule mpm_event_module %s\n" % env.mpm + loads
+            loads = "LoadModule mpm_event_module %s\n%s" % (
+                want["mpm_module"] or env.mpm, loads)
         values = dict(want, root=self.root, loads=loads, user="",
                       directives=self.directives(), probe=self.probe_lines(),
                       accept_filter="data" if want["defer_accept"]
@@ -224,8 +229,9 @@ class Server:
                               check=False)
         return done.returncode, done.stdout
 
-    def launch(self, mode=None):
-        """Start the process and do not wait until it serves."""
+    def launch(self, mode=None, session=True):
+        """Start the process and do not wait until it serves; session=False:
+        in the session and process group of the test."""
         args = MODES[mode or self.mode]
         for name in self.defines:
             args = args + ["-D", name]
@@ -233,23 +239,28 @@ class Server:
             self.process = subprocess.Popen(
                 self.command(*args, "-k", "start"), env=self.environ(),
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console,
-                start_new_session=True, cwd=self.root)
+                start_new_session=session, cwd=self.root,
+                preexec_fn=self.limit if self.rlimits else None)
         self.pid = self.process.pid
         self.exit_code = None
 
-    def start(self, mode=None, timeout=20):
+    def limit(self):
+        for name, value in self.rlimits.items():
+            resource.setrlimit(getattr(resource, "RLIMIT_" + name),
+                               (value, value))
+
+    def start(self, mode=None, timeout=20, session=True):
         """Start and wait until the server says that it is ready."""
         mode = mode or self.mode
         runs = self.count_log("AH00489:")
-        self.launch(mode)
+        self.launch(mode, session)
         if mode == "detach":
             code = self.process.wait(timeout)
             if code != 0:
                 raise Failure("exit code %d at start\n%s"
                               % (code, self.console()))
             self.process = None
-            wait_until(self.read_pid, timeout, "pid file written")
-            self.pid = self.read_pid()
+            self.pid = wait_until(self.read_pid, timeout, "a pid file")
         if mode in ("one_process", "debug"):
             def up():
                 return self.gone() or self.listening()
@@ -472,10 +483,34 @@ class Server:
         """A counter summed over all processes."""
         return sum(process[field] for process in self.board()["processes"])
 
-    def probe_log(self):
-        """Lines of the probe's file, each split at blanks."""
+    def probe_events(self, event=None, since=0, **match):
+        """What the probe logged, as dicts: {"event": "child_status",
+        "pid": 17, ...}; only those of this name and with these values."""
         path = os.path.join(self.root, "scratch", "probe")
-        return [line.split() for line in self.read(path).splitlines()]
+        found = []
+        for line in self.read(path).splitlines()[since:]:
+            name, _, rest = line.partition(" ")
+            fields = {"event": name}
+            for field in rest.split():
+                key, _, value = field.partition("=")
+                fields[key] = number(value)
+            if event in (None, name) and all(
+                    fields.get(key) == value
+                    for key, value in match.items()):
+                found.append(fields)
+        return found
+
+    def probe_mark(self):
+        """A place in the probe's log, for probe_events(since=...)."""
+        path = os.path.join(self.root, "scratch", "probe")
+        return len(self.read(path).splitlines())
+
+    def wait_event(self, event, count=1, timeout=10, since=0, **match):
+        """Wait until the probe logged this (count times): the events."""
+        wait_until(lambda: len(self.probe_events(event, since, **match))
+                   >= count, timeout, "%d times %s %s" % (count, event,
+                                                          match))
+        return self.probe_events(event, since, **match)
 
 
 def number(text):

@@ -4,12 +4,18 @@
 EVENT_SOURCES = \
     settings.c \
     signals.c \
+    spawn.c \
+    child.c \
     pod.c \
+    listener.c \
+    acceptor.c \
+    worker.c \
     conn.c \
     linger.c \
     runtime.c \
     parking.c \
     held.c \
+    timers.c \
     fdqueue.c \
-    status.c \
-    spawn.c
+    ptrans.c \
+    status.c

@@ -75,10 +75,17 @@ void fdqueue_join(fdqueue_t *queue, int worker);
  */
 fdqueue_entry_t *fdqueue_pop(fdqueue_t *queue, int worker);
 
-/* The entry popped last has been dealt with: this worker is idle. [worker] */
+/*
+ * The entry popped last has been dealt with: this worker is idle. One that
+ * ends instead of popping again leaves this out and stays busy for good.
+ * [worker]
+ */
 void fdqueue_done(fdqueue_t *queue, int worker);
 
-/* Make every pop, sleeping or future, return NULL. [any] */
+/*
+ * Make every pop, sleeping or future, return NULL; one that is under way on
+ * another thread may still get its entry. [any]
+ */
 void fdqueue_close(fdqueue_t *queue);
 
 /*

@@ -33,9 +33,11 @@
 typedef struct ptrans_t ptrans_t;
 
 /*
- * Connections' pools are made as children of parent, with max_free bytes
- * kept by each allocator (0: no limit); at most max_kept are kept for reuse
- * (0: no limit). [main]
+ * Connections' pools are made under parent, as children of a pool of ours
+ * so that no other room's lock is taken; each has max_free bytes kept by
+ * its allocator (0: no limit), and at most max_kept are kept for reuse
+ * (0: no limit). Errors are those of apr_allocator_create,
+ * apr_pool_create_ex and apr_thread_mutex_create. [main]
  */
 apr_status_t ptrans_create(ptrans_t **ptrans, apr_pool_t *parent,
                            apr_size_t max_free, int max_kept,

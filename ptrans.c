@@ -1,0 +1,194 @@
+/* Licensed to the Apache Software Foundation (ASF) under one or more
+ * contributor license agreements.  See the NOTICE file distributed with
+ * this work for additional information regarding copyright ownership.
+ * The ASF licenses this file to You under the Apache License, Version 2.0
+ * (the "License"); you may not use this file except in compliance with
+ * the License.  You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/*
+ * ptrans: the pools that connections live in ("transaction" pools).
+ *
+ * Kept pools are a stack, so that the one used last, whose memory is warm,
+ * is used next.  A pool's place on the stack is allocated from the pool
+ * itself after it was cleared.  The stack's top doubles as the word that
+ * says whether pools are still kept: when it is &ptrans->closed they are
+ * not, and no put can slip by that.
+ *
+ * Threads: [listener] takes, [any] puts.  Owns the kept pools, and the pool
+ * between them and their parent.  Holds no lock and never logs.
+ */
+
+#include <stdatomic.h>
+
+#include "apr_allocator.h"
+#include "apr_errno.h"
+#include "apr_thread_mutex.h"
+
+#include "ptrans.h"
+
+typedef struct node_t node_t;
+
+struct node_t {
+    apr_pool_t *pool;
+    node_t *below; /* who puts, until the pool is on the stack */
+};
+
+struct ptrans_t {
+    apr_pool_t *parent;    /* const; of all connections' pools */
+    apr_size_t max_free;   /* const */
+    int max_kept;          /* const; 0: no limit */
+    _Atomic(node_t *) top; /* NULL: none is kept */
+    atomic_int kept;       /* pools on the stack, or about to be */
+    node_t closed;         /* const; as the top: no more are kept */
+};
+
+/* A pool with an allocator of its own. */
+static apr_status_t make_pool(apr_pool_t **pool, apr_pool_t *parent,
+                              apr_allocator_t **allocator)
+{
+    apr_status_t rv;
+
+    rv = apr_allocator_create(allocator);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    rv = apr_pool_create_ex(pool, parent, NULL, *allocator);
+    if (rv != APR_SUCCESS) {
+        apr_allocator_destroy(*allocator);
+        return rv;
+    }
+    apr_allocator_owner_set(*allocator, *pool);
+    return APR_SUCCESS;
+}
+
+apr_status_t ptrans_create(ptrans_t **ptrans, apr_pool_t *parent,
+                           apr_size_t max_free, int max_kept,
+                           apr_pool_t *pool)
+{
+    ptrans_t *p = apr_pcalloc(pool, sizeof(*p));
+    apr_thread_mutex_t *mutex;
+    apr_allocator_t *allocator;
+    apr_status_t rv;
+
+    /* Creating and destroying a pool locks its parent's allocator, if that
+     * has a mutex: here it surely has one, and one that is ours alone. */
+    rv = make_pool(&p->parent, parent, &allocator);
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    apr_pool_tag(p->parent, "transactions");
+    rv = apr_thread_mutex_create(&mutex, APR_THREAD_MUTEX_DEFAULT,
+                                 p->parent);
+    if (rv != APR_SUCCESS) {
+        apr_pool_destroy(p->parent);
+        return rv;
+    }
+    apr_allocator_mutex_set(allocator, mutex);
+    p->max_free = max_free;
+    p->max_kept = max_kept;
+    *ptrans = p;
+    return APR_SUCCESS;
+}
+
+/*
+ * Take the pool kept last; NULL if there is none. One taker only, which is
+ * what makes this simple: between reading the top's `below` and the
+ * compare-and-swap other threads may cover the top with more, and then we
+ * try again, but nobody else can take it off. So what is still the top
+ * never left, its `below` is still right, and there is no ABA.
+ */
+static apr_pool_t *take_kept(ptrans_t *ptrans)
+{
+    node_t *top = atomic_load(&ptrans->top);
+
+    while (top && top != &ptrans->closed) {
+        if (atomic_compare_exchange_weak(&ptrans->top, &top, top->below)) {
+            atomic_fetch_sub(&ptrans->kept, 1);
+            return top->pool;
+        }
+    }
+    return NULL;
+}
+
+apr_status_t ptrans_take(ptrans_t *ptrans, apr_pool_t **pool)
+{
+    apr_allocator_t *allocator;
+    apr_status_t rv;
+
+    *pool = take_kept(ptrans);
+    if (*pool) {
+        return APR_SUCCESS;
+    }
+    rv = make_pool(pool, ptrans->parent, &allocator);
+    if (rv != APR_SUCCESS) {
+        *pool = NULL;
+        return rv;
+    }
+    apr_allocator_max_free_set(allocator, ptrans->max_free);
+    apr_pool_tag(*pool, "transaction");
+    return APR_SUCCESS;
+}
+
+/* Reserve a place on the stack. Counted before it is taken and given back
+ * after, so that there are never more pools on the stack than max_kept. */
+static int may_keep(ptrans_t *ptrans)
+{
+    if (atomic_load(&ptrans->top) == &ptrans->closed) {
+        return 0;
+    }
+    if (atomic_fetch_add(&ptrans->kept, 1) < ptrans->max_kept
+        || ptrans->max_kept == 0) {
+        return 1;
+    }
+    atomic_fetch_sub(&ptrans->kept, 1);
+    return 0;
+}
+
+/* Returns 0 if ptrans_stop_keeping was quicker. */
+static int keep(ptrans_t *ptrans, apr_pool_t *pool)
+{
+    node_t *top = atomic_load(&ptrans->top);
+    node_t *node;
+
+    apr_pool_clear(pool);
+    node = apr_palloc(pool, sizeof(*node));
+    node->pool = pool;
+    do {
+        if (top == &ptrans->closed) {
+            return 0;
+        }
+        node->below = top;
+    } while (!atomic_compare_exchange_weak(&ptrans->top, &top, node));
+    return 1;
+}
+
+void ptrans_put(ptrans_t *ptrans, apr_pool_t **pool)
+{
+    apr_pool_t *mine = *pool;
+
+    *pool = NULL;
+    if (!may_keep(ptrans) || !keep(ptrans, mine)) {
+        apr_pool_destroy(mine);
+    }
+}
+
+void ptrans_stop_keeping(ptrans_t *ptrans)
+{
+    node_t *node = atomic_exchange(&ptrans->top, &ptrans->closed);
+
+    while (node && node != &ptrans->closed) {
+        node_t *below = node->below;
+
+        apr_pool_destroy(node->pool);
+        node = below;
+    }
+}

@@ -22,7 +22,9 @@ STOCK_CRASH = r"AH00052: child pid \d+ exit signal Segmentation fault"
 
 
 def serve(t, **settings):
-    """t.server(...) that forgives stock the crash it has when it stops."""
+    """t.server(...) without a limit to the requests of a connection, that
+    forgives stock the crash it has when it stops."""
+    settings["conf"] = "MaxKeepAliveRequests 0\n" + settings.get("conf", "")
     s = t.server(**settings)
     if t.env.stock:
         s.expect(STOCK_CRASH)

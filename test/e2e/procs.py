@@ -22,9 +22,11 @@ be found, and ended, without ever touching anybody else's.
 import ctypes
 import os
 import signal
+import socket
 import time
 
 PR_SET_CHILD_SUBREAPER = 36
+SYS_PIDFD_GETFD = 438
 
 
 def become_subreaper():
@@ -114,6 +116,39 @@ def fds(pid):
     except OSError:
         pass
     return found
+
+
+def sockets(pid):
+    """{descriptor: inode} of the sockets of a process."""
+    return {fd: int(what[8:-1]) for fd, what in fds(pid).items()
+            if what.startswith("socket:[")}
+
+
+def borrow_socket(pid, fd):
+    """A socket object for a descriptor of another process, to ask it for its
+    options; OSError if the system does not let us."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    pidfd = os.pidfd_open(pid)
+    try:
+        own = libc.syscall(SYS_PIDFD_GETFD, pidfd, fd, 0)
+    finally:
+        os.close(pidfd)
+    if own < 0:
+        raise OSError(ctypes.get_errno(), "pidfd_getfd")
+    return socket.socket(fileno=own)
+
+
+def listeners(pid):
+    """{descriptor: (inode, port)} of the listening TCP sockets."""
+    ports = {}
+    for name in ("tcp", "tcp6"):
+        with open("/proc/net/" + name, encoding="ascii") as file:
+            for line in file.readlines()[1:]:
+                fields = line.split()
+                if fields[3] == "0A":
+                    ports[int(fields[9])] = int(fields[1].split(":")[1], 16)
+    return {fd: (inode, ports[inode]) for fd, inode in sockets(pid).items()
+            if inode in ports}
 
 
 def all_pids():

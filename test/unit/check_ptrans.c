@@ -1,0 +1,367 @@
+/* Licensed to the Apache Software Foundation (ASF) under one or more
+ * contributor license agreements.  See the NOTICE file distributed with
+ * this work for additional information regarding copyright ownership.
+ * The ASF licenses this file to You under the Apache License, Version 2.0
+ * (the "License"); you may not use this file except in compliance with
+ * the License.  You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/*
+ * check_ptrans: whose the pools are, how many are kept, and that none leaks.
+ *
+ * What a pool was cleared or destroyed for is told apart by counting calls:
+ * this program puts its own functions in front of the two of APR that make
+ * and destroy pools.
+ */
+
+#include <check.h>
+#include <dlfcn.h>
+#include <stdlib.h>
+
+#include "apr_allocator.h"
+#include "apr_general.h"
+
+#include "ptrans.h"
+
+#define MAX_FREE 8192
+#define MANY 20
+
+static apr_pool_t *pool;
+static apr_pool_t *parent;
+static ptrans_t *ptrans;
+static int made;      /* pools made by the room */
+static int destroyed; /* pools destroyed by the room */
+static int no_memory; /* pools cannot be made */
+static int cleaned;   /* cleanups run */
+
+/* --- What stands between the room and APR --------------------------------- */
+
+typedef apr_status_t create_fn_t(apr_pool_t **, apr_pool_t *,
+                                 apr_abortfunc_t, apr_allocator_t *);
+typedef void destroy_fn_t(apr_pool_t *);
+
+/* Hidden from APR's library, which goes on calling its own. */
+#define OURS __attribute__((visibility("hidden")))
+
+static create_fn_t *real_create;
+static destroy_fn_t *real_destroy;
+
+OURS apr_status_t apr_pool_create_ex(apr_pool_t **newpool, apr_pool_t *above,
+                                     apr_abortfunc_t abort_fn,
+                                     apr_allocator_t *allocator)
+{
+    if (no_memory) {
+        return APR_ENOMEM;
+    }
+    made++;
+    return real_create(newpool, above, abort_fn, allocator);
+}
+
+OURS void apr_pool_destroy(apr_pool_t *p)
+{
+    destroyed++;
+    real_destroy(p);
+}
+
+/* --- Help ------------------------------------------------------------------ */
+
+static void setup(void)
+{
+    real_create = (create_fn_t *)dlsym(RTLD_NEXT, "apr_pool_create_ex");
+    real_destroy = (destroy_fn_t *)dlsym(RTLD_NEXT, "apr_pool_destroy");
+    ck_assert(real_create && real_destroy);
+    ck_assert_int_eq(real_create(&pool, NULL, NULL, NULL), APR_SUCCESS);
+    ck_assert_int_eq(real_create(&parent, pool, NULL, NULL), APR_SUCCESS);
+}
+
+static void teardown(void)
+{
+    real_destroy(pool);
+}
+
+static void create(int max_kept)
+{
+    ck_assert_int_eq(ptrans_create(&ptrans, parent, MAX_FREE, max_kept, pool),
+                     APR_SUCCESS);
+    made = destroyed = cleaned = no_memory = 0;
+}
+
+static apr_pool_t *take(void)
+{
+    apr_pool_t *taken = NULL;
+
+    ck_assert_int_eq(ptrans_take(ptrans, &taken), APR_SUCCESS);
+    ck_assert_ptr_nonnull(taken);
+    return taken;
+}
+
+static void put(apr_pool_t *taken)
+{
+    ptrans_put(ptrans, &taken);
+    ck_assert_ptr_null(taken);
+}
+
+static apr_status_t count_cleanup(void *data)
+{
+    (void)data;
+    cleaned++;
+    return APR_SUCCESS;
+}
+
+/* Take n pools at once and put them back. */
+static void take_and_put(int n)
+{
+    apr_pool_t *taken[MANY];
+    int i;
+    int j;
+
+    for (i = 0; i < n; i++) {
+        taken[i] = take();
+        for (j = 0; j < i; j++) {
+            ck_assert_ptr_ne(taken[i], taken[j]);
+        }
+    }
+    for (i = 0; i < n; i++) {
+        put(taken[i]);
+    }
+}
+
+/* --- Tests ----------------------------------------------------------------- */
+
+START_TEST(a_pool_is_used_again)
+{
+    apr_pool_t *first;
+    int i;
+
+    create(0);
+    first = take();
+    put(first);
+    for (i = 0; i < 10; i++) {
+        apr_pool_t *taken = take();
+
+        ck_assert_ptr_eq(taken, first);
+        /* More than one node, so that clearing has something to do. */
+        ck_assert_ptr_nonnull(apr_pcalloc(taken, 20000));
+        put(taken);
+    }
+    ck_assert_int_eq(made, 1);
+    ck_assert_int_eq(destroyed, 0);
+}
+END_TEST
+
+START_TEST(the_last_one_put_is_taken_first)
+{
+    apr_pool_t *a;
+    apr_pool_t *b;
+
+    create(0);
+    a = take();
+    b = take();
+    put(a);
+    put(b);
+    ck_assert_ptr_eq(take(), b);
+    ck_assert_ptr_eq(take(), a);
+}
+END_TEST
+
+START_TEST(put_runs_cleanups_once)
+{
+    int max_kept;
+
+    for (max_kept = 0; max_kept < 2; max_kept++) {
+        apr_pool_t *one;
+        apr_pool_t *two;
+
+        create(max_kept);
+        one = take();
+        two = take();
+        apr_pool_cleanup_register(one, NULL, count_cleanup,
+                                  apr_pool_cleanup_null);
+        apr_pool_cleanup_register(two, NULL, count_cleanup,
+                                  apr_pool_cleanup_null);
+        put(one);
+        ck_assert_int_eq(cleaned, 1);
+        put(two);
+        ck_assert_int_eq(cleaned, 2);
+        put(take());
+        ck_assert_int_eq(cleaned, 2);
+    }
+}
+END_TEST
+
+START_TEST(a_taken_pool_is_empty)
+{
+    apr_pool_t *taken;
+    apr_pool_t *child;
+    void *found;
+
+    create(0);
+    taken = take();
+    ck_assert_int_eq(real_create(&child, taken, NULL, NULL), APR_SUCCESS);
+    apr_pool_cleanup_register(child, NULL, count_cleanup,
+                              apr_pool_cleanup_null);
+    apr_pool_userdata_setn("here", "key", NULL, taken);
+    put(taken);
+    ck_assert_int_eq(cleaned, 1);
+    ck_assert_ptr_eq(take(), taken);
+    apr_pool_userdata_get(&found, "key", taken);
+    ck_assert_ptr_null(found);
+}
+END_TEST
+
+START_TEST(each_has_its_own_allocator)
+{
+    apr_pool_t *a;
+    apr_pool_t *b;
+    apr_allocator_t *of_a;
+    apr_allocator_t *of_b;
+    apr_allocator_t *of_parent;
+
+    create(0);
+    a = take();
+    b = take();
+    of_a = apr_pool_allocator_get(a);
+    of_b = apr_pool_allocator_get(b);
+    of_parent = apr_pool_allocator_get(apr_pool_parent_get(a));
+    ck_assert_ptr_ne(of_a, of_b);
+    ck_assert_ptr_ne(of_a, of_parent);
+    ck_assert_ptr_ne(of_parent, apr_pool_allocator_get(parent));
+    ck_assert_ptr_eq(apr_allocator_owner_get(of_a), a);
+    ck_assert_ptr_eq(apr_allocator_owner_get(of_b), b);
+    ck_assert(apr_pool_is_ancestor(parent, a));
+    /* Any thread may destroy a: what it is unlinked from must be locked,
+     * and what is its user's alone need not be. */
+    ck_assert_ptr_nonnull(apr_allocator_mutex_get(of_parent));
+    ck_assert_ptr_null(apr_allocator_mutex_get(of_a));
+}
+END_TEST
+
+START_TEST(no_more_than_max_are_kept)
+{
+    create(3);
+    take_and_put(10);
+    ck_assert_int_eq(made, 10);
+    ck_assert_int_eq(destroyed, 7);
+    take_and_put(3);
+    ck_assert_int_eq(made, 10);
+    ck_assert_int_eq(destroyed, 7);
+    take_and_put(4);
+    ck_assert_int_eq(made, 11);
+    ck_assert_int_eq(destroyed, 8);
+}
+END_TEST
+
+START_TEST(max_zero_keeps_all)
+{
+    create(0);
+    take_and_put(MANY);
+    take_and_put(MANY);
+    ck_assert_int_eq(made, MANY);
+    ck_assert_int_eq(destroyed, 0);
+}
+END_TEST
+
+START_TEST(stop_frees_what_is_kept)
+{
+    apr_pool_t *out;
+
+    create(0);
+    take_and_put(5);
+    out = take();
+    ptrans_stop_keeping(ptrans);
+    ck_assert_int_eq(destroyed, 4);
+    put(out);
+    ck_assert_int_eq(destroyed, 5);
+}
+END_TEST
+
+START_TEST(after_stop_take_works_and_nothing_is_kept)
+{
+    create(0);
+    ptrans_stop_keeping(ptrans);
+    take_and_put(4);
+    take_and_put(4);
+    ck_assert_int_eq(made, 8);
+    ck_assert_int_eq(destroyed, 8);
+    ptrans_stop_keeping(ptrans);
+    ck_assert_int_eq(destroyed, 8);
+}
+END_TEST
+
+START_TEST(no_memory_is_an_error)
+{
+    apr_pool_t *taken = pool;
+
+    create(0);
+    no_memory = 1;
+    ck_assert_int_eq(ptrans_take(ptrans, &taken), APR_ENOMEM);
+    ck_assert_ptr_null(taken);
+    no_memory = 0;
+    put(take());
+    /* One that is kept needs none. */
+    no_memory = 1;
+    taken = take();
+    no_memory = 0;
+    put(taken);
+}
+END_TEST
+
+START_TEST(the_parent_takes_all_along)
+{
+    apr_pool_t *out;
+
+    create(0);
+    take_and_put(3);
+    out = take();
+    apr_pool_cleanup_register(out, NULL, count_cleanup,
+                              apr_pool_cleanup_null);
+    real_destroy(parent);
+    ck_assert_int_eq(cleaned, 1);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("ptrans");
+    TCase *reuse = tcase_create("reuse");
+    TCase *limits = tcase_create("limits");
+
+    tcase_add_checked_fixture(reuse, setup, teardown);
+    tcase_add_test(reuse, a_pool_is_used_again);
+    tcase_add_test(reuse, the_last_one_put_is_taken_first);
+    tcase_add_test(reuse, put_runs_cleanups_once);
+    tcase_add_test(reuse, a_taken_pool_is_empty);
+    tcase_add_test(reuse, each_has_its_own_allocator);
+    tcase_add_test(reuse, the_parent_takes_all_along);
+    suite_add_tcase(s, reuse);
+
+    tcase_add_checked_fixture(limits, setup, teardown);
+    tcase_add_test(limits, no_more_than_max_are_kept);
+    tcase_add_test(limits, max_zero_keeps_all);
+    tcase_add_test(limits, stop_frees_what_is_kept);
+    tcase_add_test(limits, after_stop_take_works_and_nothing_is_kept);
+    tcase_add_test(limits, no_memory_is_an_error);
+    suite_add_tcase(s, limits);
+    return s;
+}
+
+int main(void)
+{
+    SRunner *runner;
+    int failed;
+
+    apr_initialize();
+    runner = srunner_create(suite());
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -2,7 +2,10 @@
 # list there is; Makefile.in, config3.m4 and bootstrap read it, so a new room
 # is one new line.  One name a line; event.c first.
 EVENT_SOURCES = \
+    event.c \
     settings.c \
+    parent.c \
+    slots.c \
     signals.c \
     spawn.c \
     child.c \

@@ -1,0 +1,285 @@
+/* Licensed to the Apache Software Foundation (ASF) under one or more
+ * contributor license agreements.  See the NOTICE file distributed with
+ * this work for additional information regarding copyright ownership.
+ * The ASF licenses this file to You under the Apache License, Version 2.0
+ * (the "License"); you may not use this file except in compliance with
+ * the License.  You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/* acceptor: see acceptor.h */
+
+#include "apr_poll.h"
+
+#include "ap_listen.h"
+#include "http_log.h"
+#include "mpm_common.h"
+
+#include "acceptor.h"
+#include "clock.h"
+#include "conn.h"
+
+APLOG_USE_MODULE(mpm_event);
+
+/* Accepted from one socket before others have their turn. */
+#define BATCH 64
+
+/* First and longest pause when descriptors or memory run short. */
+#define SHORTAGE_PAUSE apr_time_from_msec(50)
+#define SHORTAGE_PAUSE_MAX apr_time_from_msec(800)
+
+typedef struct door_t {
+    parking_kind_e kind; /* const; first, as parking wants it */
+    ap_listen_rec *lr;   /* const */
+    apr_pollfd_t pfd;    /* const */
+} door_t;
+
+struct acceptor_t {
+    runtime_t *runtime;       /* const */
+    door_t *doors;            /* const */
+    int num_doors;            /* const */
+    int watching;             /* listener: the doors are in the poll set */
+    int closed;               /* listener */
+    int conns_left;           /* listener: MaxConnectionsPerChild; -1: any */
+    apr_interval_time_t pause; /* listener: of the shortage going on, or 0 */
+    apr_time_t retry_at;      /* listener: when that pause is over */
+    atomic_int full;          /* listener writes, workers read: paused
+                               * because of the rule */
+};
+
+acceptor_t *acceptor_create(runtime_t *runtime, ap_listen_rec *listeners,
+                            int max_conns, apr_pool_t *pool)
+{
+    acceptor_t *a = apr_pcalloc(pool, sizeof(*a));
+    ap_listen_rec *lr;
+    int i = 0;
+
+    for (lr = listeners; lr != NULL; lr = lr->next) {
+        a->num_doors++;
+    }
+    a->doors = apr_pcalloc(pool, sizeof(*a->doors) * a->num_doors);
+    for (lr = listeners; lr != NULL; lr = lr->next) {
+        door_t *door = &a->doors[i++];
+
+        door->kind = PARKING_LISTENER;
+        door->lr = lr;
+        door->pfd.p = pool;
+        door->pfd.desc_type = APR_POLL_SOCKET;
+        door->pfd.desc.s = lr->sd;
+        door->pfd.reqevents = APR_POLLIN;
+        door->pfd.client_data = door;
+        /* Several children are told of one connection; one gets it. */
+        apr_socket_opt_set(lr->sd, APR_SO_NONBLOCK, 1);
+    }
+    a->runtime = runtime;
+    a->conns_left = max_conns > 0 ? max_conns : -1;
+    a->retry_at = CLOCK_NEVER;
+    atomic_init(&a->full, 1);
+    return a;
+}
+
+static int admits(const acceptor_t *a)
+{
+    const runtime_t *rt = a->runtime;
+
+    return acceptor_rule(status_limited_conns(&rt->status),
+                         fdqueue_idle(rt->queue),
+                         rt->settings->threads_per_child,
+                         rt->settings->async_factor);
+}
+
+/* Descriptors or memory are short, or the network is down: try again after
+ * a while, longer each time, and say so once. */
+static void begin_pause(acceptor_t *a, apr_status_t rv, apr_time_t now)
+{
+    if (a->pause == 0) {
+        ap_log_error(APLOG_MARK, APLOG_ERR, rv, a->runtime->server,
+                     APLOGNO(02179) "apr_socket_accept: (client socket): no "
+                     "new connections until that is over");
+        a->pause = SHORTAGE_PAUSE;
+    }
+    else if (a->pause < SHORTAGE_PAUSE_MAX) {
+        a->pause *= 2;
+    }
+    a->retry_at = now + a->pause;
+}
+
+static void end_pause(acceptor_t *a)
+{
+    if (a->pause != 0) {
+        a->pause = 0;
+        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, a->runtime->server,
+                     "accepting connections again");
+    }
+}
+
+/* Errors of one connection, or of a sibling having been faster. */
+static int is_passing(apr_status_t rv)
+{
+    return APR_STATUS_IS_EAGAIN(rv) || APR_STATUS_IS_EINTR(rv)
+           || APR_STATUS_IS_ECONNABORTED(rv) || APR_STATUS_IS_ECONNRESET(rv)
+           || APR_STATUS_IS_ETIMEDOUT(rv) || APR_STATUS_IS_EHOSTUNREACH(rv)
+           || APR_STATUS_IS_ENETUNREACH(rv)
+#ifdef EPROTO
+           || rv == EPROTO
+#endif
+        ;
+}
+
+/* Accept one and hand it over: APR_SUCCESS, or why there is none. */
+static apr_status_t accept_one(acceptor_t *a, ap_listen_rec *lr)
+{
+    runtime_t *rt = a->runtime;
+    apr_socket_t *csd;
+    apr_pool_t *pool;
+    fdqueue_entry_t *entry;
+    apr_status_t rv = ptrans_take(rt->ptrans, &pool);
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    rv = apr_socket_accept(&csd, lr->sd, pool);
+    if (rv != APR_SUCCESS) {
+        ptrans_put(rt->ptrans, &pool);
+        return rv;
+    }
+    end_pause(a);
+    entry = &conn_make(rt, pool, csd)->entry;
+    if (a->conns_left > 0 && --a->conns_left == 0) {
+        /* Before a worker sees it: its answers are to say "close". */
+        runtime_request_stop(rt, RUNTIME_DRAIN, 0);
+    }
+    fdqueue_push(rt->queue, &entry, FDQUEUE_NOW);
+    return APR_SUCCESS;
+}
+
+void acceptor_accept(acceptor_t *a, void *data, apr_time_t now)
+{
+    door_t *door = data;
+    int n;
+
+    for (n = 0; n < BATCH; n++) {
+        apr_status_t rv;
+
+        if (!a->watching || a->conns_left == 0 || !admits(a)) {
+            return;
+        }
+        rv = accept_one(a, door->lr);
+        if (rv == APR_SUCCESS) {
+            continue;
+        }
+        if (!is_passing(rv)) {
+            begin_pause(a, rv, now);
+            return;
+        }
+        if (APR_STATUS_IS_EAGAIN(rv)) {
+            return;
+        }
+    }
+}
+
+static void watch(acceptor_t *a, int on)
+{
+    int i;
+
+    for (i = 0; i < a->num_doors; i++) {
+        apr_status_t rv
+            = on ? parking_watch(a->runtime->parking, &a->doors[i].pfd)
+                 : parking_unwatch(a->runtime->parking, &a->doors[i].pfd);
+
+        if (rv != APR_SUCCESS) {
+            ap_log_error(APLOG_MARK, APLOG_CRIT, rv, a->runtime->server,
+                         "cannot %s listening on %pI",
+                         on ? "start" : "stop", a->doors[i].lr->bind_addr);
+        }
+    }
+    a->watching = on;
+    status_accepting(&a->runtime->status, on);
+}
+
+void acceptor_review(acceptor_t *a, apr_time_t now)
+{
+    const runtime_t *rt = a->runtime;
+    int open;
+
+    if (a->closed) {
+        return;
+    }
+    if (a->retry_at <= now) {
+        a->retry_at = CLOCK_NEVER;
+    }
+    open = admits(a);
+    if (!open) {
+        /*
+         * Race with a worker that becomes idle: either it sees this word
+         * and wakes us, or we see that it is idle.
+         */
+        atomic_store(&a->full, 1);
+        open = admits(a);
+    }
+    if (open) {
+        atomic_store(&a->full, 0);
+    }
+    open = open && a->retry_at == CLOCK_NEVER;
+    if (open && !a->watching) {
+        ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, rt->server,
+                     APLOGNO(00457) "Accepting new connections: %d active "
+                     "conns, %d idle workers",
+                     status_limited_conns(&rt->status),
+                     fdqueue_idle(rt->queue));
+        watch(a, 1);
+    }
+    else if (!open && a->watching) {
+        int idle = fdqueue_idle(rt->queue);
+
+        watch(a, 0);
+        if (idle == 0) {
+            ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, rt->server,
+                         "All workers are busy, not accepting new conns in "
+                         "this process");
+        }
+        else {
+            ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, rt->server,
+                         "Too many open connections (%d), not accepting new "
+                         "conns in this process",
+                         status_limited_conns(&rt->status));
+        }
+    }
+}
+
+apr_time_t acceptor_due(const acceptor_t *a)
+{
+    return a->closed ? CLOCK_NEVER : a->retry_at;
+}
+
+void acceptor_nudge(acceptor_t *a)
+{
+    if (atomic_load(&a->full) && admits(a)) {
+        parking_wake(a->runtime->parking);
+    }
+}
+
+void acceptor_close(acceptor_t *a)
+{
+    int i;
+
+    if (a->closed) {
+        return;
+    }
+    if (a->watching) {
+        watch(a, 0);
+    }
+    a->closed = 1;
+    atomic_store(&a->full, 0);
+    for (i = 0; i < a->num_doors; i++) {
+        a->doors[i].lr->active = 0;
+        apr_socket_close(a->doors[i].lr->sd);
+    }
+}

@@ -1,0 +1,65 @@
+/* Licensed to the Apache Software Foundation (ASF) under one or more
+ * contributor license agreements.  See the NOTICE file distributed with
+ * this work for additional information regarding copyright ownership.
+ * The ASF licenses this file to You under the Apache License, Version 2.0
+ * (the "License"); you may not use this file except in compliance with
+ * the License.  You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/*
+ * acceptor: the listening sockets: when this child takes connections, and
+ * taking them.
+ *
+ * Threads: [listener]; workers only ask whether the listener should look
+ * again.  It owns this child's copies of the listening sockets and their
+ * entries in the poll set.
+ */
+
+#ifndef EVENT_ACCEPTOR_H
+#define EVENT_ACCEPTOR_H
+
+#include "ap_listen.h"
+
+#include "runtime.h"
+
+typedef struct acceptor_t acceptor_t;
+
+/*
+ * The rule of AsyncRequestWorkerFactor: with conns connections that count
+ * and idle of threads workers idle, may there be one more? [any]
+ */
+static inline int acceptor_rule(int conns, int idle, int threads,
+                                double factor)
+{
+    return idle > 0 && conns < threads + factor * idle;
+}
+
+/* An acceptor for listeners that accepts nothing yet. [main] */
+acceptor_t *acceptor_create(runtime_t *runtime, ap_listen_rec *listeners,
+                            int max_conns, apr_pool_t *pool);
+
+/* Accept what waits at a socket that is ready, as far as the rule and
+ * MaxConnectionsPerChild go. data is the event's. [listener] */
+void acceptor_accept(acceptor_t *acceptor, void *data, apr_time_t now);
+
+/* Pause or resume as the rule says now; start the first time. [listener] */
+void acceptor_review(acceptor_t *acceptor, apr_time_t now);
+
+/* When to review at the latest, CLOCK_NEVER if nothing is due. [listener] */
+apr_time_t acceptor_due(const acceptor_t *acceptor);
+
+/* Wake the listener if it has paused and need not any longer. [worker] */
+void acceptor_nudge(acceptor_t *acceptor);
+
+/* Stop for good and close this child's listening sockets. [listener] */
+void acceptor_close(acceptor_t *acceptor);
+
+#endif /* EVENT_ACCEPTOR_H */

@@ -1,0 +1,346 @@
+/* Licensed to the Apache Software Foundation (ASF) under one or more
+ * contributor license agreements.  See the NOTICE file distributed with
+ * this work for additional information regarding copyright ownership.
+ * The ASF licenses this file to You under the Apache License, Version 2.0
+ * (the "License"); you may not use this file except in compliance with
+ * the License.  You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/* child: see child.h */
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "apr_signal.h"
+#include "apr_thread_proc.h"
+
+#include "httpd.h"
+#include "http_config.h"
+#include "http_log.h"
+#include "http_main.h"
+#include "mpm_common.h"
+#include "scoreboard.h"
+#include "unixd.h"
+
+#include "acceptor.h"
+#include "child.h"
+#include "clock.h"
+#include "conn.h"
+#include "listener.h"
+#include "worker.h"
+
+APLOG_USE_MODULE(mpm_event);
+
+/* Events per wait: many, so that a busy listener turns seldom. */
+#define EVENT_BATCH 256
+
+/* How long workers may take to leave when the child is to exit now. */
+#define EXIT_TIME apr_time_from_msec(2000)
+
+/* Set by TERM; a signal handler has no other way to be told where. */
+static volatile sig_atomic_t term_came;
+
+typedef struct child_t {
+    const child_start_t *start;
+    apr_pool_t *pchild; /* for modules */
+    runtime_t *runtime; /* in a pool that outlives the connections */
+    apr_thread_t *listener;
+    int told; /* runtime_stop_e that child_stopping has been run for */
+} child_t;
+
+static void leave_early(int sig)
+{
+    (void)sig;
+    _exit(0); /* nothing has been started yet that would want a goodbye */
+}
+
+static void note_term(int sig)
+{
+    (void)sig;
+    term_came = 1;
+}
+
+/* Modules' goodbye, then out. */
+static int leave(child_t *child, int code)
+{
+    ap_unixd_mpm_get_retained_data()->mpm_state = AP_MPMQ_STOPPING;
+    if (child->pchild != NULL) {
+        if (child->told == RUNTIME_RUN && child->runtime != NULL) {
+            ap_run_child_stopping(child->pchild, 0);
+        }
+#if MODULE_MAGIC_NUMBER_MAJOR >= 20211221
+        ap_run_child_stopped(child->pchild, child->told == RUNTIME_DRAIN);
+#endif
+        apr_pool_destroy(child->pchild);
+        child->pchild = NULL;
+    }
+    if (!child->start->one_process) {
+        exit(code);
+    }
+    return code;
+}
+
+/* What a worker of this child has its threads' stacks and such from. */
+static apr_threadattr_t *thread_attributes(const runtime_t *rt)
+{
+    apr_threadattr_t *attr;
+    apr_status_t rv;
+
+    apr_threadattr_create(&attr, rt->pool);
+    apr_threadattr_detach_set(attr, 0);
+    if (ap_thread_stacksize != 0) {
+        rv = apr_threadattr_stacksize_set(attr, ap_thread_stacksize);
+        if (rv != APR_SUCCESS && rv != APR_ENOTIMPL) {
+            ap_log_error(APLOG_MARK, APLOG_WARNING, rv, rt->server,
+                         APLOGNO(02436) "WARNING: ThreadStackSize of "
+                         "%" APR_SIZE_T_FMT " is inappropriate, using "
+                         "default", ap_thread_stacksize);
+        }
+    }
+    return attr;
+}
+
+/* Out of threads: a matter of the system's limits, which may pass. */
+static void report_no_thread(const runtime_t *rt, apr_status_t rv,
+                             const char *id, const char *what)
+{
+    ap_log_error(APLOG_MARK, APLOG_ALERT, rv, rt->server,
+                 "%sap_thread_create: unable to create %s thread", id, what);
+}
+
+static apr_status_t start_threads(child_t *child)
+{
+    runtime_t *rt = child->runtime;
+    apr_threadattr_t *attr = thread_attributes(rt);
+    apr_status_t rv;
+    int i;
+
+    for (i = 0; i < rt->settings->threads_per_child; i++) {
+        worker_t *worker = &rt->workers[i];
+
+        worker->runtime = rt;
+        worker->id = i;
+        atomic_init(&worker->busy, NULL);
+        atomic_fetch_add(&rt->threads, 1);
+        rv = ap_thread_create(&worker->thread, attr, worker_main, worker,
+                              rt->pool);
+        if (rv != APR_SUCCESS) {
+            report_no_thread(rt, rv, APLOGNO(03104), "worker");
+            return rv;
+        }
+    }
+    atomic_fetch_add(&rt->threads, 1);
+    rv = ap_thread_create(&child->listener, attr, listener_main, rt,
+                          rt->pool);
+    if (rv != APR_SUCCESS) {
+        report_no_thread(rt, rv, APLOGNO(00474), "listener");
+    }
+    return rv;
+}
+
+/*
+ * The rooms. Their pool is made before any connection's, so that these are
+ * gone before it is.
+ */
+static apr_status_t build_rooms(child_t *child)
+{
+    const child_start_t *start = child->start;
+    int threads = start->settings->threads_per_child;
+    apr_pool_t *pool;
+    runtime_t *rt;
+    apr_status_t rv;
+
+    apr_pool_create(&pool, start->pconf);
+    apr_pool_tag(pool, "runtime");
+    rt = apr_pcalloc(pool, sizeof(*rt));
+    rt->server = start->server;
+    rt->settings = start->settings;
+    rt->pool = pool;
+    rt->slot = start->slot;
+    atomic_init(&rt->stop, RUNTIME_RUN);
+    atomic_init(&rt->exit_code, 0);
+    atomic_init(&rt->threads, 0);
+    status_init(&rt->status, start->slot);
+    rt->workers = apr_pcalloc(pool, sizeof(*rt->workers) * threads);
+    if ((rv = fdqueue_create(&rt->queue, threads, pool)) != APR_SUCCESS
+        || (rv = parking_create(&rt->parking, EVENT_BATCH, pool))
+               != APR_SUCCESS
+        || (rv = timers_create(&rt->timers, RUNTIME_TIMER, pool))
+               != APR_SUCCESS
+        || (rv = ptrans_create(&rt->ptrans, start->pconf, ap_max_mem_free,
+                               ap_max_mem_free != 0 ? threads * 3 / 4 + 1 : 0,
+                               pool))
+               != APR_SUCCESS
+        || (rv = held_create(&rt->held, threads, conn_moved_on, pool))
+               != APR_SUCCESS
+        || (rv = pod_create(&rt->pod, start->pod, pool)) != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_ALERT, rv, start->server,
+                     APLOGNO(03102) "cannot build the runtime of this child");
+        return rv;
+    }
+    rt->acceptor = acceptor_create(rt, start->listeners,
+                                   ap_max_requests_per_child, pool);
+    ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, start->server,
+                 APLOGNO(02471) "using %s", parking_method(rt->parking));
+    child->runtime = rt;
+    *start->runtime = rt;
+    return APR_SUCCESS;
+}
+
+/* Up to where modules have started: 0, or the exit code. */
+static int set_up(child_t *child)
+{
+    const child_start_t *start = child->start;
+    apr_status_t rv;
+
+    ap_unixd_mpm_get_retained_data()->mpm_state = AP_MPMQ_STARTING;
+    ap_fatal_signal_child_setup(start->server);
+    apr_pool_create(&child->pchild, start->pconf);
+    apr_pool_tag(child->pchild, "pchild");
+#if AP_HAS_THREAD_LOCAL
+    if (!start->one_process) {
+        apr_thread_t *self;
+
+        rv = ap_thread_main_create(&self, child->pchild);
+        if (rv != APR_SUCCESS) {
+            ap_log_error(APLOG_MARK, APLOG_EMERG, rv, start->server,
+                         APLOGNO(10377) "Couldn't initialize child main "
+                         "thread, exiting");
+            return APEXIT_CHILDFATAL;
+        }
+    }
+#endif
+    ap_reopen_scoreboard(child->pchild, NULL, 0);
+    if (ap_run_drop_privileges(child->pchild, start->server)) {
+        return APEXIT_CHILDFATAL;
+    }
+    if (build_rooms(child) != APR_SUCCESS) {
+        return APEXIT_CHILDSICK;
+    }
+    /* Blocks signals in this thread and so in all it and modules start. */
+    rv = apr_setup_signal_thread();
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_EMERG, rv, start->server,
+                     APLOGNO(00479) "Couldn't initialize signal thread");
+        return APEXIT_CHILDFATAL;
+    }
+    ap_run_child_init(child->pchild, start->server);
+    return 0;
+}
+
+/* Tell modules how this child is going to stop, once for each mode. */
+static void tell_modules(child_t *child, runtime_stop_e mode)
+{
+    if ((int)mode > child->told) {
+        child->told = (int)mode;
+        ap_run_child_stopping(child->pchild, mode == RUNTIME_DRAIN);
+        if (mode == RUNTIME_DRAIN) {
+            status_workers_drain(&child->runtime->status,
+                                 child->runtime->settings->threads_per_child);
+        }
+    }
+}
+
+/* Wait for somebody to ask for a stop, and act on it, until all threads
+ * have ended: 1; or until EXIT_TIME after they should have: 0. */
+static int watch_over(child_t *child)
+{
+    runtime_t *rt = child->runtime;
+    apr_time_t give_up = CLOCK_NEVER;
+    int i;
+
+    while (atomic_load(&rt->threads) > 0) {
+        runtime_stop_e mode = runtime_stop_mode(rt);
+        apr_time_t now = clock_now();
+        int hurry = mode == RUNTIME_EXIT;
+
+        if (mode != RUNTIME_RUN) {
+            status_quiescing(&rt->status);
+            tell_modules(child, mode);
+        }
+        if (hurry) {
+            give_up = give_up == CLOCK_NEVER ? now + EXIT_TIME : give_up;
+            if (now >= give_up) {
+                return 0;
+            }
+            fdqueue_close(rt->queue);
+            for (i = 0; i < rt->settings->threads_per_child; i++) {
+                worker_cut_short(&rt->workers[i]);
+            }
+        }
+        switch (pod_wait(rt->pod, child->start->signals,
+                         hurry ? apr_time_from_msec(50) : -1)) {
+        case POD_DRAIN:
+        case POD_GONE:
+            runtime_request_stop(rt, RUNTIME_DRAIN, 0);
+            break;
+        case POD_EXIT:
+            runtime_request_stop(rt, RUNTIME_EXIT, 0);
+            break;
+        default:
+            break;
+        }
+        if (child->start->one_process
+                ? ap_unixd_mpm_get_retained_data()->shutdown_pending
+                : term_came) {
+            runtime_request_stop(rt, RUNTIME_EXIT, 0);
+        }
+    }
+    return 1;
+}
+
+static void join(child_t *child)
+{
+    runtime_t *rt = child->runtime;
+    apr_status_t status;
+    int i;
+
+    apr_thread_join(&status, child->listener);
+    for (i = 0; i < rt->settings->threads_per_child; i++) {
+        apr_thread_join(&status, rt->workers[i].thread);
+    }
+}
+
+int child_main(const child_start_t *start)
+{
+    child_t child = {start, NULL, NULL, NULL, RUNTIME_RUN};
+    int code;
+
+    if (!start->one_process) {
+#if AP_HAS_THREAD_LOCAL
+        ap_thread_current_after_fork();
+#endif
+        signals_start_child(start->signals, leave_early);
+    }
+    code = set_up(&child);
+    if (code != 0) {
+        return leave(&child, code);
+    }
+    if (start_threads(&child) != APR_SUCCESS) {
+        /* Those that did start must not outlive what they use. */
+        runtime_request_stop(child.runtime, RUNTIME_EXIT, APEXIT_CHILDSICK);
+        fdqueue_close(child.runtime->queue);
+        return leave(&child, APEXIT_CHILDSICK);
+    }
+    if (!start->one_process) {
+        apr_signal(SIGTERM, note_term);
+    }
+    signals_take_term(start->signals, start->one_process);
+    ap_unixd_mpm_get_retained_data()->mpm_state = AP_MPMQ_RUNNING;
+    if (!watch_over(&child)) {
+        ap_log_error(APLOG_MARK, APLOG_WARNING, 0, start->server,
+                     "%d threads have not stopped in time, leaving them",
+                     atomic_load(&child.runtime->threads));
+        _exit(atomic_load(&child.runtime->exit_code));
+    }
+    join(&child);
+    return leave(&child, atomic_load(&child.runtime->exit_code));
+}

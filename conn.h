@@ -1,0 +1,145 @@
+/* Licensed to the Apache Software Foundation (ASF) under one or more
+ * contributor license agreements.  See the NOTICE file distributed with
+ * this work for additional information regarding copyright ownership.
+ * The ASF licenses this file to You under the Apache License, Version 2.0
+ * (the "License"); you may not use this file except in compliance with
+ * the License.  You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/*
+ * conn: one connection and its state machine.
+ *
+ * A connection has exactly one owner at a time: the listener (accepting),
+ * the fdqueue, a worker, parking, a module (held).  Only the owner touches
+ * its fields.  What a state means for whom stands in one table, conn_row().
+ *
+ * Threads: [listener] makes one, [worker] runs and closes it; the hooks run
+ * on whatever thread a module processes a request of it on.
+ */
+
+#ifndef EVENT_CONN_H
+#define EVENT_CONN_H
+
+#include "httpd.h"
+#include "http_config.h"
+
+#include "fdqueue.h"
+#include "held.h"
+#include "parking.h"
+#include "runtime.h"
+
+typedef struct conn_t conn_t;
+
+/* What the worker is to do with a connection it has run. */
+typedef enum {
+    CONN_PARK, /* its state says for what and how long */
+    CONN_HOLD, /* a module has it */
+    CONN_CLOSE /* nothing more is wanted of it */
+} conn_verdict_e;
+
+/* Which of the server's times a parked connection may wait. */
+typedef enum {
+    CONN_TIME_NONE,
+    CONN_TIME_IO,        /* Timeout */
+    CONN_TIME_KEEPALIVE, /* KeepAliveTimeout */
+    CONN_TIME_LINGER,
+    CONN_TIME_LINGER_SHORT
+} conn_time_e;
+
+typedef struct conn_row_t {
+    const char *name;       /* for the log */
+    conn_sense_e sense;     /* what it waits for unless a module says */
+    conn_time_e time;       /* how long it waits for that */
+    status_count_e count;   /* what it is counted as while it waits */
+    conn_state_e ready;     /* state to run in when the socket is ready */
+    conn_state_e expired;   /* state to run in when time is over */
+    int polite;             /* short linger when it expires */
+} conn_row_t;
+
+struct conn_t {
+    fdqueue_entry_t entry;    /* fdqueue, while queued */
+    parked_t parked;          /* parking, while parked */
+    held_entry_t held;        /* held, while a module has it */
+    runtime_t *runtime;       /* const; NULL for a secondary connection */
+    apr_pool_t *pool;         /* const */
+    apr_socket_t *csd;        /* const; the socket, closed by the last owner */
+    conn_rec *c;              /* owner; NULL before it is opened */
+    conn_state_t cs;          /* owner, and the modules it is with */
+    ap_sb_handle_t *sbh;      /* owner; c->sbh is NULL while parked */
+    request_rec *r;           /* owner; the request in progress or NULL */
+    server_rec *server;       /* owner; whose time-outs it is under */
+    status_count_e counted;   /* owner; what it is counted as */
+    apr_time_t linger_until;  /* owner; from the start of lingering */
+    int suspended;            /* owner; suspend_connection hooks have run */
+    int owner;                /* owner; debug builds check it */
+};
+
+#define CONN_OF_ENTRY(e) \
+    ((conn_t *)((char *)(e) - APR_OFFSETOF(conn_t, entry)))
+#define CONN_OF_PARKED(p) \
+    ((conn_t *)((char *)(p) - APR_OFFSETOF(conn_t, parked)))
+#define CONN_OF_HELD(h) ((conn_t *)((char *)(h) - APR_OFFSETOF(conn_t, held)))
+
+/* The row of a state; never NULL. [any] */
+const conn_row_t *conn_row(conn_state_e state);
+
+/*
+ * A connection on an accepted socket, both living in pool, which the
+ * connection takes over; counted from now on. [listener]
+ */
+conn_t *conn_make(runtime_t *runtime, apr_pool_t *pool, apr_socket_t *csd);
+
+/*
+ * The only writer of a connection's state in this MPM. With parked set, it
+ * is counted as its row says. [owner]
+ */
+void conn_set_state(conn_t *conn, conn_state_e state, int parked);
+
+/*
+ * Put a connection whose wait is over into the state its row says, for a
+ * worker to run. [listener] [worker]
+ */
+void conn_unpark(conn_t *conn, parking_verdict_e verdict);
+
+/*
+ * Run a connection as far as it goes on this worker, with all hooks. [worker]
+ */
+conn_verdict_e conn_run(conn_t *conn, int worker, apr_thread_t *thread);
+
+/*
+ * Park what conn_run said to park, and null the giver's pointer: 1; or 0,
+ * when it is ready again already and still the caller's. [worker]
+ */
+int conn_park(conn_t **conn);
+
+/* Hand it to the module that has suspended it. [worker] */
+void conn_hold(conn_t **conn);
+
+/* Has its module moved it on? For held_create. [worker] */
+int conn_moved_on(held_entry_t *entry);
+
+/* Close the socket and give the memory back. [worker] [listener] */
+void conn_close(conn_t **conn);
+
+/* The connection of c, NULL if it is none of ours; c's own record is read
+ * by the thread that processes c. [any] */
+conn_t *conn_of(const conn_rec *c);
+
+/* A stream of a multiplexing connection gets a state of its own. For the
+ * pre_connection hook. [any] */
+void conn_make_secondary(conn_rec *c);
+
+/* The request in progress, and whose time-outs hold. For the hooks. [any] */
+void conn_request_begins(request_rec *r);
+void conn_request_known(request_rec *r);
+void conn_server_known(conn_rec *c, server_rec *s);
+
+#endif /* EVENT_CONN_H */

@@ -1,0 +1,245 @@
+/* Licensed to the Apache Software Foundation (ASF) under one or more
+ * contributor license agreements.  See the NOTICE file distributed with
+ * this work for additional information regarding copyright ownership.
+ * The ASF licenses this file to You under the Apache License, Version 2.0
+ * (the "License"); you may not use this file except in compliance with
+ * the License.  You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/* listener: see listener.h */
+
+#include <sys/socket.h>
+
+#include "apr_portable.h"
+
+#include "httpd.h"
+#include "http_log.h"
+
+#include "acceptor.h"
+#include "clock.h"
+#include "conn.h"
+#include "linger.h"
+#include "listener.h"
+
+APLOG_USE_MODULE(mpm_event);
+
+/* Evict this often, and this many: an eighth, at least 1, at most 32. */
+#define EVICT_INTERVAL apr_time_from_msec(100)
+#define EVICT_SHARE 8
+#define EVICT_MAX 32
+
+typedef struct listener_t {
+    runtime_t *runtime;
+    apr_time_t now;      /* of this turn */
+    apr_time_t evict_at; /* not before this */
+    int draining;
+} listener_t;
+
+/* Give a connection that has been taken out of parking to the workers. */
+static void hand_over(listener_t *l, conn_t *conn, parking_verdict_e verdict)
+{
+    fdqueue_entry_t *entry = &conn->entry;
+    fdqueue_line_e line;
+
+    conn_unpark(conn, verdict);
+    line = conn->cs.state == CONN_STATE_PROCESSING
+                   || conn->cs.state == CONN_STATE_WRITE_COMPLETION
+               ? FDQUEUE_NOW
+               : FDQUEUE_LATER;
+    fdqueue_push(l->runtime->queue, &entry, line);
+}
+
+static void take_ready(listener_t *l, parked_t *parked)
+{
+    conn_t *conn = CONN_OF_PARKED(parked);
+
+    if (conn->counted == STATUS_CLOSING && linger_drain(conn) == CONN_PARK) {
+        return; /* the client is not through yet */
+    }
+    if (parking_take(l->runtime->parking, parked, PARKING_READY) != NULL) {
+        hand_over(l, conn, PARKING_READY);
+    }
+}
+
+static void dispatch(listener_t *l)
+{
+    parking_event_t event;
+
+    while (parking_next_event(l->runtime->parking, &event)) {
+        if (event.kind == PARKING_LISTENER) {
+            acceptor_accept(l->runtime->acceptor, event.listener, l->now);
+        }
+        else {
+            take_ready(l, event.parked);
+        }
+    }
+}
+
+static void report_failure(listener_t *l, conn_t *conn)
+{
+    const char *id;
+
+    switch (conn->cs.state) {
+    case CONN_STATE_KEEPALIVE:
+        id = APLOGNO(03093);
+        break;
+    case CONN_STATE_WRITE_COMPLETION:
+        id = APLOGNO(03465);
+        break;
+    case CONN_STATE_ASYNC_WAITIO:
+        id = APLOGNO(10503);
+        break;
+    default:
+        id = APLOGNO(03092);
+        break;
+    }
+    ap_log_error(APLOG_MARK, APLOG_ERR, conn->parked.error,
+                 l->runtime->server,
+                 "%sapr_pollset_add failed in state \"%s\": closing the "
+                 "connection", id, conn_row(conn->cs.state)->name);
+}
+
+static void expire(listener_t *l)
+{
+    parking_t *parking = l->runtime->parking;
+    parked_t *parked;
+
+    while ((parked = parking_take_failed(parking)) != NULL) {
+        report_failure(l, CONN_OF_PARKED(parked));
+        hand_over(l, CONN_OF_PARKED(parked), PARKING_FAILED);
+    }
+    while ((parked = parking_take_expired(parking, l->now)) != NULL) {
+        hand_over(l, CONN_OF_PARKED(parked), PARKING_EXPIRED);
+    }
+}
+
+static void start_timers(listener_t *l)
+{
+    timers_entry_t *timer;
+
+    while ((timer = timers_take(l->runtime->timers, l->now)) != NULL) {
+        fdqueue_entry_t *entry = &timer->entry;
+
+        fdqueue_push(l->runtime->queue, &entry, FDQUEUE_NOW);
+    }
+}
+
+static int has_input(conn_t *conn)
+{
+    apr_os_sock_t fd;
+    char c;
+
+    return apr_os_sock_get(&fd, conn->csd) == APR_SUCCESS
+           && recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+/*
+ * With every worker busy a client is served sooner by another child: let go
+ * of idle kept-alive connections, longest idle first, a few at a time.
+ */
+static void evict(listener_t *l)
+{
+    runtime_t *rt = l->runtime;
+    int n;
+
+    if (l->now < l->evict_at || fdqueue_idle(rt->queue) > 0
+        || fdqueue_waiting(rt->queue) == 0
+        || status_limited_conns(&rt->status)
+               < rt->settings->threads_per_child) {
+        return;
+    }
+    l->evict_at = l->now + EVICT_INTERVAL;
+    n = parking_count(rt->parking, CONN_STATE_KEEPALIVE) / EVICT_SHARE;
+    n = n < 1 ? 1 : n > EVICT_MAX ? EVICT_MAX : n;
+    while (n-- > 0) {
+        parked_t *parked = parking_oldest(rt->parking, CONN_STATE_KEEPALIVE);
+        conn_t *conn;
+
+        if (parked == NULL
+            || parking_take(rt->parking, parked, PARKING_EVICTED) == NULL) {
+            return;
+        }
+        conn = CONN_OF_PARKED(parked);
+        hand_over(l, conn,
+                  has_input(conn) ? PARKING_READY : PARKING_EVICTED);
+    }
+}
+
+/* This child takes no more connections and hurries those it has. */
+static void drain(listener_t *l)
+{
+    runtime_t *rt = l->runtime;
+
+    if (!l->draining) {
+        l->draining = 1;
+        acceptor_close(rt->acceptor);
+        ptrans_stop_keeping(rt->ptrans);
+        ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, rt->server,
+                     "draining: %d connections left",
+                     status_conns(&rt->status));
+    }
+    /* A worker may have parked one without knowing, so each turn again. */
+    parking_shorten(rt->parking, CONN_STATE_KEEPALIVE, 0, l->now);
+    parking_shorten(rt->parking, CONN_STATE_LINGER_NORMAL, LINGER_TIME_SHORT,
+                    l->now);
+}
+
+static void wait_for_events(listener_t *l)
+{
+    runtime_t *rt = l->runtime;
+    apr_time_t due = timers_next_due(rt->timers);
+    apr_time_t acceptor = acceptor_due(rt->acceptor);
+    apr_status_t rv = parking_wait(rt->parking, clock_now(),
+                                   due < acceptor ? due : acceptor);
+
+    l->now = clock_now();
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, rt->server,
+                     "waiting for events failed: this child drains");
+        runtime_request_stop(rt, RUNTIME_DRAIN, APEXIT_CHILDSICK);
+        apr_sleep(apr_time_from_msec(10)); /* it may well fail again */
+    }
+}
+
+/* Has this child nothing left to wait for? */
+static int is_over(const runtime_t *rt)
+{
+    runtime_stop_e mode = runtime_stop_mode(rt);
+
+    return mode == RUNTIME_EXIT
+           || (mode == RUNTIME_DRAIN && status_conns(&rt->status) == 0);
+}
+
+void *APR_THREAD_FUNC listener_main(apr_thread_t *thread, void *data)
+{
+    listener_t l = {data, clock_now(), 0, 0};
+    runtime_t *rt = data;
+
+    (void)thread;
+    acceptor_review(rt->acceptor, l.now);
+    while (!is_over(rt)) {
+        wait_for_events(&l);
+        dispatch(&l);
+        expire(&l);
+        start_timers(&l);
+        if (runtime_stop_mode(rt) != RUNTIME_RUN) {
+            drain(&l);
+        }
+        else {
+            evict(&l);
+            acceptor_review(rt->acceptor, l.now);
+        }
+    }
+    acceptor_close(rt->acceptor);
+    fdqueue_close(rt->queue);
+    runtime_thread_ends(rt);
+    return NULL;
+}

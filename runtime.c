@@ -1,0 +1,63 @@
+/* Licensed to the Apache Software Foundation (ASF) under one or more
+ * contributor license agreements.  See the NOTICE file distributed with
+ * this work for additional information regarding copyright ownership.
+ * The ASF licenses this file to You under the Apache License, Version 2.0
+ * (the "License"); you may not use this file except in compliance with
+ * the License.  You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/* runtime: see runtime.h */
+
+#include "httpd.h"
+#include "mpm_common.h"
+#include "unixd.h"
+
+#include "runtime.h"
+
+runtime_stop_e runtime_stop_mode(const runtime_t *runtime)
+{
+    return (runtime_stop_e)atomic_load_explicit(&runtime->stop,
+                                                memory_order_acquire);
+}
+
+void runtime_request_stop(runtime_t *runtime, runtime_stop_e mode,
+                          int exit_code)
+{
+    int now = atomic_load(&runtime->stop);
+    int none = 0;
+
+    /* Modules that ask must see it before anything else stops. */
+    ap_unixd_mpm_get_retained_data()->mpm_state = AP_MPMQ_STOPPING;
+    atomic_compare_exchange_strong(&runtime->exit_code, &none, exit_code);
+    do {
+        if (now >= (int)mode) {
+            return;
+        }
+    } while (!atomic_compare_exchange_weak(&runtime->stop, &now, (int)mode));
+    parking_wake(runtime->parking);
+    pod_wake(runtime->pod);
+}
+
+void runtime_conn_gone(runtime_t *runtime)
+{
+    if (runtime_stop_mode(runtime) != RUNTIME_RUN
+        && status_conns(&runtime->status) == 0) {
+        parking_wake(runtime->parking);
+    }
+}
+
+void runtime_thread_ends(runtime_t *runtime)
+{
+    /* The main thread may be gone as soon as it sees none left: the pod is
+     * the last thing to be touched, and the process's to clean up. */
+    atomic_fetch_sub(&runtime->threads, 1);
+    pod_wake(runtime->pod);
+}

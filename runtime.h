@@ -1,0 +1,93 @@
+/* Licensed to the Apache Software Foundation (ASF) under one or more
+ * contributor license agreements.  See the NOTICE file distributed with
+ * this work for additional information regarding copyright ownership.
+ * The ASF licenses this file to You under the Apache License, Version 2.0
+ * (the "License"); you may not use this file except in compliance with
+ * the License.  You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/*
+ * runtime: what the threads of one child share: where the rooms are, and
+ * how urgently the child is to stop.
+ *
+ * The pointers are set by the main thread before any other thread starts and
+ * never change.  The stop mode only rises.
+ */
+
+#ifndef EVENT_RUNTIME_H
+#define EVENT_RUNTIME_H
+
+#include <stdatomic.h>
+
+#include "httpd.h"
+
+#include "fdqueue.h"
+#include "held.h"
+#include "parking.h"
+#include "pod.h"
+#include "ptrans.h"
+#include "settings.h"
+#include "status.h"
+#include "timers.h"
+
+typedef struct runtime_t runtime_t;
+struct acceptor_t;
+struct worker_t;
+
+/* What an fdqueue entry is embedded in. */
+enum {
+    RUNTIME_CONN, /* a conn_t */
+    RUNTIME_TIMER /* a timers_entry_t */
+};
+
+typedef enum {
+    RUNTIME_RUN,
+    RUNTIME_DRAIN, /* no new connections, finish those there are */
+    RUNTIME_EXIT   /* leave now */
+} runtime_stop_e;
+
+struct runtime_t {
+    server_rec *server;           /* const after start */
+    const settings_t *settings;   /* const after start */
+    apr_pool_t *pool;             /* const; outlives all connections */
+    int slot;                     /* const */
+    fdqueue_t *queue;             /* const */
+    parking_t *parking;           /* const */
+    timers_t *timers;             /* const */
+    ptrans_t *ptrans;             /* const */
+    held_t *held;                 /* const */
+    pod_t *pod;                   /* const */
+    struct acceptor_t *acceptor;  /* const */
+    struct worker_t *workers;     /* const; an array */
+    status_t status;              /* see status.h */
+    atomic_int stop;              /* atomic: runtime_stop_e, only rises */
+    atomic_int exit_code;         /* atomic: the first that was asked for */
+    atomic_int threads;           /* atomic: listener and workers alive */
+};
+
+/* How urgently this child is to stop. [any] */
+runtime_stop_e runtime_stop_mode(const runtime_t *runtime);
+
+/*
+ * Ask this child to stop, with exit_code if nobody asked before; a weaker
+ * wish than the present one changes nothing. Listener and main thread wake
+ * up and act. [any]
+ */
+void runtime_request_stop(runtime_t *runtime, runtime_stop_e mode,
+                          int exit_code);
+
+/* A connection is gone: those who wait for the last one are woken. [any] */
+void runtime_conn_gone(runtime_t *runtime);
+
+/* A thread of this child ends. [listener] [worker] */
+void runtime_thread_ends(runtime_t *runtime);
+
+#endif /* EVENT_RUNTIME_H */

@@ -1,0 +1,238 @@
+/* Licensed to the Apache Software Foundation (ASF) under one or more
+ * contributor license agreements.  See the NOTICE file distributed with
+ * this work for additional information regarding copyright ownership.
+ * The ASF licenses this file to You under the Apache License, Version 2.0
+ * (the "License"); you may not use this file except in compliance with
+ * the License.  You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/* slots: see slots.h */
+
+#include <string.h>
+
+#include "httpd.h"
+#include "ap_mpm.h"
+#include "http_log.h"
+#include "mpm_common.h"
+
+#include "slots.h"
+
+APLOG_USE_MODULE(mpm_event);
+
+void slots_init(slots_t *slots, int num)
+{
+    int i;
+
+    slots->slots = ap_calloc((size_t)num, sizeof(*slots->slots));
+    slots->num = num;
+    slots->top = 0;
+    for (i = 0; i < num; i++) {
+        slots->slots[i].pod = -1;
+    }
+}
+
+int slots_find_free(const slots_t *slots, int bucket, int num_buckets)
+{
+    int i;
+
+    for (i = bucket; i < slots->num; i += num_buckets) {
+        if (slots->slots[i].pid == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+int slots_find(const slots_t *slots, pid_t pid)
+{
+    int i;
+
+    for (i = 0; i < slots->top; i++) {
+        if (slots->slots[i].pid == pid) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+void slots_enter(slots_t *slots, int i, pid_t pid,
+                 ap_generation_t generation, int pod, server_rec *server)
+{
+    slot_t *slot = &slots->slots[i];
+    process_score *ps = ap_get_scoreboard_process(i);
+
+    slot->pid = pid;
+    slot->generation = generation;
+    slot->pod = pod;
+    slot->told = POD_NOTHING;
+    if (i >= slots->top) {
+        slots->top = i + 1;
+    }
+    ps->pid = pid;
+    ps->generation = generation;
+    ap_run_child_status(server, pid, generation, i, MPM_CHILD_STARTED);
+}
+
+void slots_leave(slots_t *slots, int i, server_rec *server)
+{
+    slot_t *slot = &slots->slots[i];
+    process_score *ps = ap_get_scoreboard_process(i);
+    pid_t pid = slot->pid;
+    int threads, t;
+
+    if (pid == 0) {
+        return;
+    }
+    slot->pid = 0;
+    pod_close(&slot->pod);
+    /* Of all threads it may have had: an older generation's child may have
+     * had more than one of today has. */
+    ap_mpm_query(AP_MPMQ_HARD_LIMIT_THREADS, &threads);
+    for (t = 0; t < threads; t++) {
+        ap_update_child_status_from_indexes(i, t, SERVER_DEAD, NULL);
+    }
+    ap_run_child_status(server, pid, slot->generation, i, MPM_CHILD_EXITED);
+    ps->not_accepting = 0;
+    ps->connections = 0;
+    ps->wait_io = 0;
+    ps->write_completion = 0;
+    ps->keep_alive = 0;
+    ps->lingering_close = 0;
+    ps->suspended = 0;
+    ps->quiescing = 0;
+    ps->pid = 0;
+}
+
+void slots_forget(slots_t *slots)
+{
+    int i;
+
+    for (i = 0; i < slots->top; i++) {
+        pod_close(&slots->slots[i].pod);
+    }
+}
+
+void slots_tell(slots_t *slots, int i, pod_word_e word)
+{
+    slot_t *slot = &slots->slots[i];
+
+    if (slot->pid != 0 && slot->pod >= 0 && slot->told < word) {
+        slot->told = word;
+        pod_tell(slot->pod, word);
+    }
+}
+
+void slots_tell_before(slots_t *slots, ap_generation_t generation,
+                       pod_word_e word)
+{
+    int i;
+
+    for (i = 0; i < slots->top; i++) {
+        if (slots->slots[i].generation < generation) {
+            slots_tell(slots, i, word);
+        }
+    }
+}
+
+int slots_serves(const slots_t *slots, int i, ap_generation_t generation)
+{
+    const slot_t *slot = &slots->slots[i];
+
+    return slot->pid != 0 && slot->generation == generation
+           && slot->told == POD_NOTHING
+           && !ap_get_scoreboard_process(i)->quiescing;
+}
+
+int slots_untold_before(const slots_t *slots, ap_generation_t generation)
+{
+    int i, untold = 0;
+
+    for (i = 0; i < slots->top; i++) {
+        const slot_t *slot = &slots->slots[i];
+
+        untold += slot->pid != 0 && slot->generation < generation
+                  && slot->told == POD_NOTHING;
+    }
+    return untold;
+}
+
+void slots_count(const slots_t *slots, ap_generation_t generation,
+                 int num_buckets, spawn_totals_t *totals)
+{
+    int i, bucket;
+
+    memset(totals, 0, sizeof(*totals));
+    for (i = 0; i < slots->top; i++) {
+        totals->children += slots->slots[i].pid != 0;
+        totals->serving += slots_serves(slots, i, generation);
+    }
+    totals->free_slots = slots->num - totals->children;
+    for (bucket = 0; bucket < num_buckets; bucket++) {
+        totals->empty_buckets
+            += slots_least_busy(slots, generation, bucket, num_buckets) < 0;
+    }
+}
+
+int slots_census(const slots_t *slots, ap_generation_t generation,
+                 int threads, int bucket, int num_buckets,
+                 spawn_census_t *census)
+{
+    int healthy = 0;
+    int i, t;
+
+    memset(census, 0, sizeof(*census));
+    for (i = bucket; i < slots->num; i += num_buckets) {
+        int idle = 0, up = 0, not_accepting;
+
+        if (slots->slots[i].pid == 0) {
+            census->free_slots++;
+            continue;
+        }
+        if (!slots_serves(slots, i, generation)) {
+            continue;
+        }
+        for (t = 0; t < threads; t++) {
+            int status = ap_get_scoreboard_worker_from_indexes(i, t)->status;
+
+            idle += status <= SERVER_READY;
+            up += status >= SERVER_READY && status < SERVER_GRACEFUL;
+        }
+        not_accepting = ap_get_scoreboard_process(i)->not_accepting;
+        census->idle += not_accepting ? 0 : idle;
+        census->refusing += not_accepting ? idle : 0;
+        census->active += up;
+        census->serving++;
+        census->accepting += !not_accepting;
+        healthy += up == threads;
+    }
+    return healthy;
+}
+
+int slots_least_busy(const slots_t *slots, ap_generation_t generation,
+                     int bucket, int num_buckets)
+{
+    apr_uint32_t least = 0;
+    int i, found = -1;
+
+    for (i = bucket; i < slots->top; i += num_buckets) {
+        apr_uint32_t conns;
+
+        if (!slots_serves(slots, i, generation)) {
+            continue;
+        }
+        conns = ap_get_scoreboard_process(i)->connections;
+        if (found < 0 || conns < least) {
+            found = i;
+            least = conns;
+        }
+    }
+    return found;
+}

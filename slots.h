@@ -1,0 +1,104 @@
+/* Licensed to the Apache Software Foundation (ASF) under one or more
+ * contributor license agreements.  See the NOTICE file distributed with
+ * this work for additional information regarding copyright ownership.
+ * The ASF licenses this file to You under the Apache License, Version 2.0
+ * (the "License"); you may not use this file except in compliance with
+ * the License.  You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/*
+ * slots: the parent's table of its children: who sits in which scoreboard
+ * slot, and how to reach them.
+ *
+ * Plain values that outlive the module and its configuration, so that a
+ * restart can go on with the children of before.  The scoreboard is written
+ * by children too: it is read for the census, and nothing in it is used as
+ * an index or a process id.
+ *
+ * Threads: [parent].
+ */
+
+#ifndef EVENT_SLOTS_H
+#define EVENT_SLOTS_H
+
+#include "httpd.h"
+#include "scoreboard.h"
+
+#include "pod.h"
+#include "spawn.h"
+
+typedef struct slot_t {
+    pid_t pid;                  /* 0: free */
+    ap_generation_t generation;
+    int pod;                    /* the parent's end, -1: none */
+    pod_word_e told;            /* the strongest word it was told */
+} slot_t;
+
+typedef struct slots_t {
+    slot_t *slots;
+    int num; /* ServerLimit of the first start */
+    int top; /* highest slot ever used, plus 1 */
+} slots_t;
+
+/* A table of num slots that lives as long as the process. */
+void slots_init(slots_t *slots, int num);
+
+/* A free slot of this bucket, -1 if there is none. */
+int slots_find_free(const slots_t *slots, int bucket, int num_buckets);
+
+/* The slot of a child, -1 if it is none of ours. */
+int slots_find(const slots_t *slots, pid_t pid);
+
+/*
+ * A child sits in slot i from now on, reached by pod, which the table takes
+ * over; the scoreboard and modules are told.
+ */
+void slots_enter(slots_t *slots, int i, pid_t pid,
+                 ap_generation_t generation, int pod, server_rec *server);
+
+/* The child in slot i is gone; the scoreboard and modules are told. */
+void slots_leave(slots_t *slots, int i, server_rec *server);
+
+/* In a forked child: the ends of the others' pods are not its own. */
+void slots_forget(slots_t *slots);
+
+/* Say a word to the child in slot i, unless it has had a stronger one. */
+void slots_tell(slots_t *slots, int i, pod_word_e word);
+
+/* Say it to all children of generations before this one. */
+void slots_tell_before(slots_t *slots, ap_generation_t generation,
+                       pod_word_e word);
+
+/* Does this child serve: of this generation and not about to stop? */
+int slots_serves(const slots_t *slots, int i, ap_generation_t generation);
+
+/* How many children there are of generations before this one that have not
+ * been told anything. */
+int slots_untold_before(const slots_t *slots, ap_generation_t generation);
+
+/* All children, and those of generation that serve. */
+void slots_count(const slots_t *slots, ap_generation_t generation,
+                 int num_buckets, spawn_totals_t *totals);
+
+/*
+ * One bucket's children of generation, with threads workers each, and how
+ * many of them have all their workers up.
+ */
+int slots_census(const slots_t *slots, ap_generation_t generation,
+                 int threads, int bucket, int num_buckets,
+                 spawn_census_t *census);
+
+/* The child of this bucket that has the least to lose by going: of those
+ * that serve, the one with the fewest connections; -1 if there is none. */
+int slots_least_busy(const slots_t *slots, ap_generation_t generation,
+                     int bucket, int num_buckets);
+
+#endif /* EVENT_SLOTS_H */

@@ -1,0 +1,121 @@
+/* Licensed to the Apache Software Foundation (ASF) under one or more
+ * contributor license agreements.  See the NOTICE file distributed with
+ * this work for additional information regarding copyright ownership.
+ * The ASF licenses this file to You under the Apache License, Version 2.0
+ * (the "License"); you may not use this file except in compliance with
+ * the License.  You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/* worker: see worker.h */
+
+#include "httpd.h"
+#include "http_log.h"
+
+#include "acceptor.h"
+#include "conn.h"
+#include "worker.h"
+
+APLOG_USE_MODULE(mpm_event);
+
+/* Take back the socket lent to worker_cut_short, which is not long at it. */
+static void reclaim_socket(worker_t *worker)
+{
+    while (atomic_exchange(&worker->busy, NULL) == NULL) {
+        apr_thread_yield();
+    }
+}
+
+void worker_cut_short(worker_t *worker)
+{
+    apr_socket_t *socket = atomic_exchange(&worker->busy, NULL);
+
+    if (socket != NULL) {
+        apr_socket_shutdown(socket, APR_SHUTDOWN_READWRITE);
+        atomic_store(&worker->busy, socket);
+    }
+}
+
+static void run_conn(worker_t *worker, conn_t *conn);
+
+/* Go on with connections that their modules have finished with. */
+static void run_moved_on(worker_t *worker)
+{
+    held_entry_t *entry;
+
+    while ((entry = held_take(worker->runtime->held)) != NULL) {
+        run_conn(worker, CONN_OF_HELD(entry));
+    }
+}
+
+static void run_conn(worker_t *worker, conn_t *conn)
+{
+    while (conn != NULL) {
+        conn_verdict_e verdict;
+
+        atomic_store(&worker->busy, conn->csd);
+        verdict = conn_run(conn, worker->id, worker->thread);
+        reclaim_socket(worker);
+        switch (verdict) {
+        case CONN_PARK:
+            if (!conn_park(&conn)) {
+                conn_unpark(conn, PARKING_READY);
+            }
+            break;
+        case CONN_HOLD:
+            conn_hold(&conn);
+            break;
+        case CONN_CLOSE:
+            conn_close(&conn);
+            break;
+        }
+    }
+}
+
+static void run_timer(worker_t *worker, timers_entry_t *timer)
+{
+    runtime_t *runtime = worker->runtime;
+
+    held_callback_begins(runtime->held, worker->id);
+    timer->fn(timer->baton);
+    held_callback_ends(runtime->held, worker->id);
+    timers_put(runtime->timers, &timer);
+}
+
+void *APR_THREAD_FUNC worker_main(apr_thread_t *thread, void *data)
+{
+    worker_t *worker = data;
+    runtime_t *runtime = worker->runtime;
+    fdqueue_entry_t *entry;
+
+    worker->thread = thread;
+    status_worker_starts(&runtime->status, worker->id);
+    status_worker_is(&runtime->status, worker->id, SERVER_READY);
+    fdqueue_join(runtime->queue, worker->id);
+    acceptor_nudge(runtime->acceptor);
+    while ((entry = fdqueue_pop(runtime->queue, worker->id)) != NULL) {
+        if (entry->kind == RUNTIME_TIMER) {
+            run_timer(worker, (timers_entry_t *)entry);
+        }
+        else {
+            run_conn(worker, CONN_OF_ENTRY(entry));
+        }
+        run_moved_on(worker);
+        status_worker_is(&runtime->status, worker->id,
+                         runtime_stop_mode(runtime) == RUNTIME_RUN
+                             ? SERVER_READY
+                             : SERVER_GRACEFUL);
+        fdqueue_done(runtime->queue, worker->id);
+        acceptor_nudge(runtime->acceptor);
+    }
+    status_worker_is(&runtime->status, worker->id, SERVER_DEAD);
+    runtime_thread_ends(runtime);
+    return NULL;
+}

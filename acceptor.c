@@ -139,6 +139,7 @@ static apr_status_t accept_one(acceptor_t *a, ap_listen_rec *lr)
     runtime_t *rt = a->runtime;
     apr_socket_t *csd;
     apr_pool_t *pool;
+    conn_t *conn;
     fdqueue_entry_t *entry;
     apr_status_t rv = ptrans_take(rt->ptrans, &pool);
 
@@ -151,11 +152,13 @@ static apr_status_t accept_one(acceptor_t *a, ap_listen_rec *lr)
         return rv;
     }
     end_pause(a);
-    entry = &conn_make(rt, pool, csd)->entry;
+    conn = conn_make(rt, pool, csd);
+    entry = &conn->entry;
     if (a->conns_left > 0 && --a->conns_left == 0) {
         /* Before a worker sees it: its answers are to say "close". */
         runtime_request_stop(rt, RUNTIME_DRAIN, 0);
     }
+    CONN_GIVE(conn, CONN_OWNER_LISTENER, CONN_OWNER_QUEUE);
     fdqueue_push(rt->queue, &entry, FDQUEUE_NOW);
     return APR_SUCCESS;
 }

@@ -73,6 +73,14 @@ const conn_row_t *conn_row(conn_state_e state)
     return &rows[state];
 }
 
+#ifdef EVENT_DEBUG
+void conn_give(conn_t *conn, conn_owner_e from, conn_owner_e to)
+{
+    ap_assert(conn->owner == from);
+    conn->owner = to;
+}
+#endif
+
 /* The last thing to happen to a connection's memory. */
 static apr_status_t forget(void *data)
 {
@@ -135,6 +143,7 @@ void conn_unpark(conn_t *conn, parking_verdict_e verdict)
         conn_set_state(conn, row->ready, 0);
         return;
     }
+    conn->stalled = conn->cs.state == CONN_STATE_WRITE_COMPLETION;
     if (row->polite || verdict != PARKING_EXPIRED) {
         linger_ask_short(conn);
     }
@@ -382,12 +391,14 @@ int conn_park(conn_t **pconn)
     conn_set_state(conn, conn->cs.state, 1);
     suspend(conn);
     *pconn = NULL;
+    CONN_GIVE(conn, CONN_OWNER_WORKER, CONN_OWNER_PARKING);
     if (parking_put(conn->runtime->parking, &parked, (int)conn->cs.state,
                     sense == CONN_SENSE_WANT_WRITE ? APR_POLLOUT
                                                    : APR_POLLIN | APR_POLLHUP,
                     time_to_wait(conn, now), now)) {
         return 1;
     }
+    CONN_GIVE(conn, CONN_OWNER_PARKING, CONN_OWNER_WORKER);
     *pconn = conn;
     return 0;
 }
@@ -400,6 +411,7 @@ void conn_hold(conn_t **pconn)
     status_move(&conn->runtime->status, conn->counted, STATUS_SUSPENDED);
     conn->counted = STATUS_SUSPENDED;
     suspend(conn);
+    CONN_GIVE(conn, CONN_OWNER_WORKER, CONN_OWNER_MODULE);
     held_put(conn->runtime->held, &conn->held);
 }
 
@@ -449,11 +461,15 @@ void conn_make_secondary(conn_rec *c)
     ap_set_module_config(c->conn_config, &mpm_event_module, conn);
 }
 
+/* With pipelining the next one may have begun before this one is logged. */
 static apr_status_t request_ends(void *data)
 {
-    conn_t *conn = data;
+    request_rec *r = data;
+    conn_t *conn = conn_of(r->connection);
 
-    conn->r = NULL;
+    if (conn != NULL && conn->r == r) {
+        conn->r = NULL;
+    }
     return APR_SUCCESS;
 }
 
@@ -463,7 +479,7 @@ void conn_request_begins(request_rec *r)
 
     if (conn != NULL) {
         conn->r = r;
-        apr_pool_cleanup_register(r->pool, conn, request_ends,
+        apr_pool_cleanup_register(r->pool, r, request_ends,
                                   apr_pool_cleanup_null);
     }
 }

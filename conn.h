@@ -54,6 +54,15 @@ typedef enum {
     CONN_TIME_LINGER_SHORT
 } conn_time_e;
 
+/* Who may touch a connection. */
+typedef enum {
+    CONN_OWNER_LISTENER,
+    CONN_OWNER_QUEUE,
+    CONN_OWNER_WORKER,
+    CONN_OWNER_PARKING,
+    CONN_OWNER_MODULE
+} conn_owner_e;
+
 typedef struct conn_row_t {
     const char *name;       /* for the log */
     conn_sense_e sense;     /* what it waits for unless a module says */
@@ -79,8 +88,20 @@ struct conn_t {
     status_count_e counted;   /* owner; what it is counted as */
     apr_time_t linger_until;  /* owner; from the start of lingering */
     int suspended;            /* owner; suspend_connection hooks have run */
-    int owner;                /* owner; debug builds check it */
+    int stalled;              /* owner; the client did not read in time */
+#ifdef EVENT_DEBUG
+    conn_owner_e owner; /* owner */
+#endif
 };
+
+/* Note that a connection goes from one owner to another; debug builds make
+ * sure that it was the one's. By the giver, before it is given. */
+#ifdef EVENT_DEBUG
+#define CONN_GIVE(conn, from, to) conn_give((conn), (from), (to))
+void conn_give(conn_t *conn, conn_owner_e from, conn_owner_e to);
+#else
+#define CONN_GIVE(conn, from, to) ((void)0)
+#endif
 
 #define CONN_OF_ENTRY(e) \
     ((conn_t *)((char *)(e) - APR_OFFSETOF(conn_t, entry)))

@@ -47,7 +47,8 @@ conn_verdict_e linger_start(conn_t *conn)
         c->aborted = 1;
         return CONN_CLOSE;
     }
-    apr_socket_timeout_set(conn->csd, GOODBYE_TIME);
+    /* A client that has just let its time to read pass gets no more. */
+    apr_socket_timeout_set(conn->csd, conn->stalled ? 0 : GOODBYE_TIME);
     if (ap_start_lingering_close(c)) {
         return CONN_CLOSE;
     }

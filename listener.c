@@ -36,6 +36,9 @@ APLOG_USE_MODULE(mpm_event);
 #define EVICT_SHARE 8
 #define EVICT_MAX 32
 
+/* Not one that may well have its next request on the way. */
+#define EVICT_MIN_IDLE apr_time_from_sec(1)
+
 typedef struct listener_t {
     runtime_t *runtime;
     apr_time_t now;      /* of this turn */
@@ -49,6 +52,7 @@ static void hand_over(listener_t *l, conn_t *conn, parking_verdict_e verdict)
     fdqueue_entry_t *entry = &conn->entry;
     fdqueue_line_e line;
 
+    CONN_GIVE(conn, CONN_OWNER_PARKING, CONN_OWNER_QUEUE);
     conn_unpark(conn, verdict);
     line = conn->cs.state == CONN_STATE_PROCESSING
                    || conn->cs.state == CONN_STATE_WRITE_COMPLETION
@@ -164,6 +168,7 @@ static void evict(listener_t *l)
         conn_t *conn;
 
         if (parked == NULL
+            || parked->until - parked->timeout + EVICT_MIN_IDLE > l->now
             || parking_take(rt->parking, parked, PARKING_EVICTED) == NULL) {
             return;
         }

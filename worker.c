@@ -51,6 +51,7 @@ static void run_moved_on(worker_t *worker)
     held_entry_t *entry;
 
     while ((entry = held_take(worker->runtime->held)) != NULL) {
+        CONN_GIVE(CONN_OF_HELD(entry), CONN_OWNER_MODULE, CONN_OWNER_WORKER);
         run_conn(worker, CONN_OF_HELD(entry));
     }
 }
@@ -105,6 +106,8 @@ void *APR_THREAD_FUNC worker_main(apr_thread_t *thread, void *data)
             run_timer(worker, (timers_entry_t *)entry);
         }
         else {
+            CONN_GIVE(CONN_OF_ENTRY(entry), CONN_OWNER_QUEUE,
+                      CONN_OWNER_WORKER);
             run_conn(worker, CONN_OF_ENTRY(entry));
         }
         run_moved_on(worker);

@@ -49,7 +49,7 @@ enum {
 
 typedef struct row_t row_t;
 
-/* How far a value may go; without ids: as far as it likes. */
+/* How far a value may go; a max without ids: as far as it likes. */
 typedef struct bound_t {
     int number;      /* so far, or */
     const row_t *of; /* as far as the value of that directive */
@@ -268,7 +268,7 @@ static void clamp(settings_t *settings, int which, const audience_t *to)
     if (row->max.startup_id && value > bound_value(settings, &row->max)) {
         move(settings, row, &row->max, "high", to);
     }
-    else if (row->min.startup_id && value < bound_value(settings, &row->min)) {
+    else if (value < bound_value(settings, &row->min)) {
         move(settings, row, &row->min, "low", to);
     }
 }

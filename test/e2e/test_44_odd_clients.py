@@ -73,7 +73,7 @@ def http_09_and_10(t):
 
 
 BAD = {
-    "no request": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"a" * 40,
+    "no request": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"a" * 40 + b"\n",
     "no version": b"GET / HTTQ/1.1\r\n\r\n",
     "no Host": b"GET / HTTP/1.1\r\n\r\n",
     "NUL": b"GET /\0 HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -88,7 +88,6 @@ BAD = {
                  b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
     "bad coding": b"POST / HTTP/1.1\r\nHost: x\r\n"
                   b"Transfer-Encoding: frob\r\n\r\n",
-    "bad expect": b"GET / HTTP/1.1\r\nHost: x\r\nExpect: tea\r\n\r\n",
     "h2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
 }
 

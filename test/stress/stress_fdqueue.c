@@ -1,0 +1,465 @@
+/* Licensed to the Apache Software Foundation (ASF) under one or more
+ * contributor license agreements.  See the NOTICE file distributed with
+ * this work for additional information regarding copyright ownership.
+ * The ASF licenses this file to You under the Apache License, Version 2.0
+ * (the "License"); you may not use this file except in compliance with
+ * the License.  You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/*
+ * stress_fdqueue: many threads on the hand-off to workers.
+ *
+ * exchange: every entry pushed is popped exactly once, and the figures are
+ *           right when all is quiet;
+ * order:    with one worker each producer's entries come in its order;
+ * pings:    one push to sleeping workers after another, while others block:
+ *           a lost wake-up hangs here;
+ * blocks:   64 handlers that all wait for each other are all started;
+ * later:    a LATER entry waits for eight pops at most;
+ * closings: closing loses no worker and no entry.
+ */
+
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "apr_general.h"
+
+#include "fdqueue.h"
+#include "stress.h"
+
+#define MAX_WORKERS 64
+#define PRODUCERS 4
+
+typedef struct item_t {
+    fdqueue_entry_t entry;
+    int producer;
+    int number;
+    fdqueue_line_e line;
+    atomic_int pops;
+    sem_t *handled; /* tell this one, if any */
+    sem_t *block;   /* wait for this one first, if any */
+} item_t;
+
+typedef struct crew_t crew_t;
+typedef void handle_fn_t(crew_t *crew, int worker, item_t *item);
+
+typedef struct {
+    crew_t *crew;
+    int number;
+    pthread_t thread;
+} member_t;
+
+/* Workers on a queue, and what the handlers of each part need. */
+struct crew_t {
+    apr_pool_t *pool;
+    fdqueue_t *queue;
+    int num_workers;
+    handle_fn_t *handle;
+    member_t workers[MAX_WORKERS];
+    atomic_int handled;
+    int next[PRODUCERS][2];     /* order: the number that must come */
+    pthread_barrier_t together; /* blocks */
+    atomic_int now_pops;        /* later */
+};
+
+typedef struct {
+    crew_t *crew;
+    item_t *items;
+    int count;
+    pthread_t thread;
+} producer_t;
+
+static void push(fdqueue_t *queue, item_t *item)
+{
+    fdqueue_entry_t *entry = &item->entry;
+
+    fdqueue_push(queue, &entry, item->line);
+}
+
+static void *run_worker(void *data)
+{
+    member_t *self = data;
+    crew_t *crew = self->crew;
+    fdqueue_entry_t *entry;
+
+    fdqueue_join(crew->queue, self->number);
+    while ((entry = fdqueue_pop(crew->queue, self->number)) != NULL) {
+        crew->handle(crew, self->number, (item_t *)entry);
+        fdqueue_done(crew->queue, self->number);
+    }
+    return NULL;
+}
+
+static void start_crew(crew_t *crew, int num_workers, handle_fn_t *handle)
+{
+    int i;
+
+    memset(crew, 0, sizeof(*crew));
+    crew->num_workers = num_workers;
+    crew->handle = handle;
+    MUST(apr_pool_create(&crew->pool, NULL) == APR_SUCCESS);
+    MUST(fdqueue_create(&crew->queue, num_workers, crew->pool)
+         == APR_SUCCESS);
+    for (i = 0; i < num_workers; i++) {
+        member_t *worker = &crew->workers[i];
+
+        worker->crew = crew;
+        worker->number = i;
+        worker->thread = stress_start(run_worker, worker);
+    }
+}
+
+/* Close, and return how many NOW entries were left. */
+static int end_crew(crew_t *crew)
+{
+    int left;
+    int i;
+
+    fdqueue_close(crew->queue);
+    for (i = 0; i < crew->num_workers; i++) {
+        stress_join(crew->workers[i].thread);
+    }
+    left = fdqueue_waiting(crew->queue);
+    apr_pool_destroy(crew->pool);
+    return left;
+}
+
+/* Look at the figures until that many have been handled and all is quiet. */
+static void await_quiet(crew_t *crew, int handled)
+{
+    int idle = 0;
+
+    while (atomic_load(&crew->handled) < handled
+           || idle != crew->num_workers) {
+        idle = fdqueue_idle(crew->queue);
+        MUST(idle >= 0 && idle <= crew->num_workers);
+        MUST(fdqueue_waiting(crew->queue) >= 0);
+        sched_yield();
+    }
+    MUST(atomic_load(&crew->handled) == handled);
+    MUST(fdqueue_waiting(crew->queue) == 0);
+}
+
+static item_t *make_items(int producer, int count, int with_later)
+{
+    item_t *items = calloc(count, sizeof(*items));
+    int i;
+
+    MUST(items != NULL);
+    for (i = 0; i < count; i++) {
+        items[i].producer = producer;
+        items[i].number = i;
+        items[i].line =
+            with_later && i % 4 == 3 ? FDQUEUE_LATER : FDQUEUE_NOW;
+    }
+    return items;
+}
+
+static void *run_producer(void *data)
+{
+    producer_t *self = data;
+    unsigned random = self->items[0].producer;
+    int i;
+
+    for (i = 0; i < self->count; i++) {
+        push(self->crew->queue, &self->items[i]);
+        /* Now and then let the workers run dry and fall asleep. */
+        if (stress_random(&random, 64) == 0) {
+            sched_yield();
+        }
+    }
+    return NULL;
+}
+
+static void start_producers(producer_t *producers, crew_t *crew, int count,
+                            int with_later)
+{
+    int i;
+
+    for (i = 0; i < PRODUCERS; i++) {
+        producers[i].crew = crew;
+        producers[i].items = make_items(i, count, with_later);
+        producers[i].count = count;
+        producers[i].thread = stress_start(run_producer, &producers[i]);
+    }
+}
+
+/* Each item must have been popped once, or at most once if least is 0. How
+ * many were? */
+static int end_producers(producer_t *producers, int least)
+{
+    int popped = 0;
+    int i;
+    int k;
+
+    for (i = 0; i < PRODUCERS; i++) {
+        for (k = 0; k < producers[i].count; k++) {
+            int pops = atomic_load(&producers[i].items[k].pops);
+
+            MUST(pops >= least && pops <= 1);
+            popped += pops;
+        }
+        free(producers[i].items);
+    }
+    return popped;
+}
+
+/* --- exchange, order --------------------------------------------------- */
+
+static void handle_any(crew_t *crew, int worker, item_t *item)
+{
+    (void)worker;
+    atomic_fetch_add(&item->pops, 1);
+    atomic_fetch_add(&crew->handled, 1);
+}
+
+static void handle_in_order(crew_t *crew, int worker, item_t *item)
+{
+    int *next = &crew->next[item->producer][item->line];
+
+    if (item->line == FDQUEUE_LATER) {
+        MUST(item->number == 4 * *next + 3);
+    }
+    else {
+        MUST(item->number == *next / 3 * 4 + *next % 3);
+    }
+    ++*next;
+    handle_any(crew, worker, item);
+}
+
+static int exchange(crew_t *crew, int num_workers, int count,
+                    handle_fn_t *handle)
+{
+    producer_t producers[PRODUCERS];
+    int i;
+
+    start_crew(crew, num_workers, handle);
+    start_producers(producers, crew, count, 1);
+    await_quiet(crew, PRODUCERS * count);
+    for (i = 0; i < PRODUCERS; i++) {
+        stress_join(producers[i].thread);
+    }
+    end_crew(crew);
+    return end_producers(producers, 1);
+}
+
+/* --- pings ------------------------------------------------------------- */
+
+#define PINGERS 2
+#define BLOCKED 4
+
+static void handle_ping(crew_t *crew, int worker, item_t *item)
+{
+    (void)worker;
+    atomic_fetch_add(&crew->handled, 1);
+    if (item->block) {
+        while (sem_wait(item->block) != 0) {
+        }
+    }
+    if (item->handled) {
+        sem_post(item->handled);
+    }
+}
+
+static void *run_pinger(void *data)
+{
+    producer_t *self = data;
+    sem_t handled;
+    item_t item;
+    int i;
+
+    memset(&item, 0, sizeof(item));
+    sem_init(&handled, 0, 0);
+    item.handled = &handled;
+    for (i = 0; i < self->count; i++) {
+        item.line = i % 3 ? FDQUEUE_NOW : FDQUEUE_LATER;
+        push(self->crew->queue, &item);
+        while (sem_wait(&handled) != 0) {
+        }
+    }
+    sem_destroy(&handled);
+    return NULL;
+}
+
+static int pings(crew_t *crew, int count)
+{
+    producer_t pingers[PINGERS];
+    item_t blocked[BLOCKED];
+    sem_t block;
+    int i;
+
+    start_crew(crew, BLOCKED + 3, handle_ping);
+    memset(blocked, 0, sizeof(blocked));
+    sem_init(&block, 0, 0);
+    for (i = 0; i < BLOCKED; i++) {
+        blocked[i].block = &block;
+        push(crew->queue, &blocked[i]);
+    }
+    for (i = 0; i < PINGERS; i++) {
+        pingers[i].crew = crew;
+        pingers[i].count = count;
+        pingers[i].thread = stress_start(run_pinger, &pingers[i]);
+    }
+    for (i = 0; i < PINGERS; i++) {
+        stress_join(pingers[i].thread);
+    }
+    /* Only those that block are busy, and they are. */
+    while (fdqueue_idle(crew->queue) != 3) {
+        sched_yield();
+    }
+    for (i = 0; i < BLOCKED; i++) {
+        sem_post(&block);
+    }
+    await_quiet(crew, BLOCKED + PINGERS * count);
+    end_crew(crew);
+    sem_destroy(&block);
+    return PINGERS * count;
+}
+
+/* --- blocks ------------------------------------------------------------ */
+
+static void handle_block(crew_t *crew, int worker, item_t *item)
+{
+    handle_any(crew, worker, item);
+    pthread_barrier_wait(&crew->together);
+}
+
+static int blocks(crew_t *crew, int rounds)
+{
+    int count = MAX_WORKERS / PRODUCERS;
+    producer_t producers[PRODUCERS];
+    int round;
+    int i;
+
+    start_crew(crew, MAX_WORKERS, handle_block);
+    pthread_barrier_init(&crew->together, NULL, MAX_WORKERS + 1);
+    for (round = 0; round < rounds; round++) {
+        start_producers(producers, crew, count, 1);
+        pthread_barrier_wait(&crew->together);
+        for (i = 0; i < PRODUCERS; i++) {
+            stress_join(producers[i].thread);
+        }
+        /* In every other round workers are asleep, in the rest about to be
+         * when the next entries come. */
+        if (round % 2) {
+            await_quiet(crew, (round + 1) * MAX_WORKERS);
+        }
+        end_producers(producers, 1);
+    }
+    await_quiet(crew, rounds * MAX_WORKERS);
+    end_crew(crew);
+    pthread_barrier_destroy(&crew->together);
+    return rounds;
+}
+
+/* --- later ------------------------------------------------------------- */
+
+/* NOW entries go round for ever; a LATER one notes in its number how many
+ * were popped before it. */
+static void handle_round(crew_t *crew, int worker, item_t *item)
+{
+    (void)worker;
+    if (item->line == FDQUEUE_LATER) {
+        item->number = atomic_load(&crew->now_pops);
+        sem_post(item->handled);
+    }
+    else {
+        atomic_fetch_add(&crew->now_pops, 1);
+        push(crew->queue, item);
+    }
+}
+
+static int later(crew_t *crew, int rounds)
+{
+    item_t now[3];
+    item_t item;
+    sem_t handled;
+    int i;
+
+    start_crew(crew, 1, handle_round);
+    memset(now, 0, sizeof(now));
+    for (i = 0; i < 3; i++) {
+        now[i].line = FDQUEUE_NOW;
+        push(crew->queue, &now[i]);
+    }
+    memset(&item, 0, sizeof(item));
+    sem_init(&handled, 0, 0);
+    item.line = FDQUEUE_LATER;
+    item.handled = &handled;
+    for (i = 0; i < rounds; i++) {
+        unsigned before;
+
+        push(crew->queue, &item);
+        before = atomic_load(&crew->now_pops);
+        while (sem_wait(&handled) != 0) {
+        }
+        /* One more was popped before but counted after. */
+        MUST((int)(item.number - before) <= 8);
+    }
+    end_crew(crew);
+    sem_destroy(&handled);
+    return rounds;
+}
+
+/* --- closings ---------------------------------------------------------- */
+
+static int closings(crew_t *crew, int rounds)
+{
+    int count = 100;
+    producer_t producers[PRODUCERS];
+    unsigned random = 7;
+    int round;
+    int i;
+
+    for (round = 0; round < rounds; round++) {
+        unsigned yields = stress_random(&random, 30);
+        int left;
+
+        start_crew(crew, 8, handle_any);
+        start_producers(producers, crew, count, 0);
+        while (yields-- > 0) {
+            sched_yield();
+        }
+        fdqueue_close(crew->queue);
+        for (i = 0; i < PRODUCERS; i++) {
+            stress_join(producers[i].thread);
+        }
+        left = end_crew(crew);
+        MUST(end_producers(producers, 0) + left == PRODUCERS * count);
+    }
+    return rounds;
+}
+
+int main(int argc, char **argv)
+{
+    int iterations = stress_iterations(argc, argv);
+    static crew_t crew;
+    int exchanged;
+    int ordered;
+    int pinged;
+    int blocked;
+    int delayed;
+    int closed;
+
+    MUST(apr_initialize() == APR_SUCCESS);
+    exchanged = exchange(&crew, 8, iterations, handle_any);
+    ordered = exchange(&crew, 1, iterations, handle_in_order);
+    pinged = pings(&crew, iterations / 4 + 1);
+    blocked = blocks(&crew, iterations / 500 + 1);
+    delayed = later(&crew, iterations / 4 + 1);
+    closed = closings(&crew, iterations / 200 + 1);
+    printf("stress_fdqueue: %d exchanged, %d in order, %d pings, %d blocks "
+           "of %d, %d later, %d closings\n",
+           exchanged, ordered, pinged, blocked, MAX_WORKERS, delayed, closed);
+    apr_terminate();
+    return EXIT_SUCCESS;
+}

@@ -25,7 +25,8 @@
  *                       registers itself N times more
  *   suspend?ms=N        return SUSPENDED, answer N ms later; &flush=0: leave
  *                       the answer to be written by the MPM
- *   crash?how=abort|segv|exit&code=N
+ *   crash?how=abort|segv|exit&code=N&ms=M
+ *                       end the process that way, after M ms
  *   short               close with the note short-lingering-close
  *   scribble?fill=N     write byte N all over the scoreboard but the pids
  *                       and the generations; &pids=1: over these, too
@@ -242,6 +243,7 @@ static int run_crash(request_rec *r)
 {
     const char *how = argument(r, "how");
 
+    nap(argument_number(r, "ms", 0));
     if (!how || !strcmp(how, "abort")) {
         abort();
     }

@@ -173,8 +173,7 @@ static int open_conn(conn_t *conn, int worker, apr_thread_t *thread)
     conn->c = c;
     conn->server = c->base_server;
     c->current_thread = thread;
-    c->cs = &conn->cs;
-    ap_set_module_config(c->conn_config, &mpm_event_module, conn);
+    conn_attach(c, conn);
     apr_pool_pre_cleanup_register(conn->pool, conn, balance);
     ap_update_vhost_given_ip(c);
     conn->server = c->base_server;
@@ -442,62 +441,13 @@ void conn_close(conn_t **pconn)
     runtime_conn_gone(runtime);
 }
 
-conn_t *conn_of(const conn_rec *c)
+void conn_attach(conn_rec *c, conn_t *conn)
 {
-    return ap_get_module_config(c->conn_config, &mpm_event_module);
-}
-
-void conn_make_secondary(conn_rec *c)
-{
-    const conn_t *primary = conn_of(c->master);
-    conn_t *conn = apr_pcalloc(c->pool, sizeof(*conn));
-
-    conn->pool = c->pool;
-    conn->c = c;
-    conn->server = primary != NULL ? primary->server : c->base_server;
-    conn->cs.state = CONN_STATE_PROCESSING;
-    conn->cs.sense = CONN_SENSE_DEFAULT;
     c->cs = &conn->cs;
     ap_set_module_config(c->conn_config, &mpm_event_module, conn);
 }
 
-/* With pipelining the next one may have begun before this one is logged. */
-static apr_status_t request_ends(void *data)
+conn_t *conn_of(const conn_rec *c)
 {
-    request_rec *r = data;
-    conn_t *conn = conn_of(r->connection);
-
-    if (conn != NULL && conn->r == r) {
-        conn->r = NULL;
-    }
-    return APR_SUCCESS;
-}
-
-void conn_request_begins(request_rec *r)
-{
-    conn_t *conn = conn_of(r->connection);
-
-    if (conn != NULL) {
-        conn->r = r;
-        apr_pool_cleanup_register(r->pool, r, request_ends,
-                                  apr_pool_cleanup_null);
-    }
-}
-
-void conn_request_known(request_rec *r)
-{
-    conn_t *conn = conn_of(r->connection);
-
-    if (conn != NULL) {
-        conn->server = r->server;
-    }
-}
-
-void conn_server_known(conn_rec *c, server_rec *s)
-{
-    conn_t *conn = conn_of(c);
-
-    if (conn != NULL) {
-        conn->server = s;
-    }
+    return ap_get_module_config(c->conn_config, &mpm_event_module);
 }

@@ -21,8 +21,7 @@
  * the fdqueue, a worker, parking, a module (held).  Only the owner touches
  * its fields.  What a state means for whom stands in one table, conn_row().
  *
- * Threads: [listener] makes one, [worker] runs and closes it; the hooks run
- * on whatever thread a module processes a request of it on.
+ * Threads: [listener] makes one, [worker] runs and closes it.
  */
 
 #ifndef EVENT_CONN_H
@@ -154,13 +153,7 @@ void conn_close(conn_t **conn);
  * by the thread that processes c. [any] */
 conn_t *conn_of(const conn_rec *c);
 
-/* A stream of a multiplexing connection gets a state of its own. For the
- * pre_connection hook. [any] */
-void conn_make_secondary(conn_rec *c);
-
-/* The request in progress, and whose time-outs hold. For the hooks. [any] */
-void conn_request_begins(request_rec *r);
-void conn_request_known(request_rec *r);
-void conn_server_known(conn_rec *c, server_rec *s);
+/* Make conn the record, and its state the state, of c. [any] */
+void conn_attach(conn_rec *c, conn_t *conn);
 
 #endif /* EVENT_CONN_H */

@@ -35,13 +35,14 @@
 #include "unixd.h"
 
 #include "clock.h"
-#include "conn.h"
 #include "parent.h"
+#include "request.h"
 #include "runtime.h"
 #include "settings.h"
+#include "startup.h"
 
-#if !AP_MODULE_MAGIC_AT_LEAST(20120211, 137) \
-    || (MODULE_MAGIC_NUMBER_MAJOR > 20120211 \
+#if !AP_MODULE_MAGIC_AT_LEAST(20120211, 137)                                   \
+    || (MODULE_MAGIC_NUMBER_MAJOR > 20120211                                   \
         && !AP_MODULE_MAGIC_AT_LEAST(20211221, 22))
 #error "mpm_event needs CONN_STATE_ASYNC_WAITIO: httpd 2.4.63 or later"
 #endif
@@ -49,7 +50,7 @@
 AP_DECLARE_MODULE(mpm_event);
 
 static settings_t settings;  /* [config]; read only once children exist */
-static parent_t *parent;     /* [config]; retained data */
+static retained_t *retained; /* [config]; retained data */
 static runtime_t *runtime;   /* [main] writes once; this child's */
 
 static int event_pre_config(apr_pool_t *pconf, apr_pool_t *plog,
@@ -58,7 +59,7 @@ static int event_pre_config(apr_pool_t *pconf, apr_pool_t *plog,
     (void)plog;
     (void)ptemp;
     runtime = NULL;
-    if (parent_prepare(&parent, pconf) != APR_SUCCESS) {
+    if (startup_prepare(&retained, pconf) != APR_SUCCESS) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     ap_listen_pre_config();
@@ -73,8 +74,8 @@ static int event_check_config(apr_pool_t *pconf, apr_pool_t *plog,
     (void)pconf;
     (void)plog;
     (void)ptemp;
-    settings_check(&settings, &parent->frozen, parent->mpm->module_loads == 1,
-                   s);
+    settings_check(&settings, &retained->frozen,
+                   retained->mpm->module_loads == 1, s);
     return OK;
 }
 
@@ -83,12 +84,12 @@ static int event_open_logs(apr_pool_t *pconf, apr_pool_t *plog,
 {
     (void)plog;
     (void)ptemp;
-    return parent_open_listeners(parent, pconf, s);
+    return startup_open_listeners(retained, pconf, s, settings.server_limit);
 }
 
 static int event_run(apr_pool_t *pconf, apr_pool_t *plog, server_rec *s)
 {
-    return parent_run(parent, pconf, plog, s, &settings, &runtime);
+    return parent_run(retained, pconf, plog, s, &settings, &runtime);
 }
 
 static const char *event_get_name(void)
@@ -102,7 +103,7 @@ static int event_query(int code, int *result, apr_status_t *rv)
     *rv = APR_SUCCESS;
     switch (code) {
     case AP_MPMQ_MAX_DAEMON_USED:
-        *result = parent != NULL ? parent->slots.top : 0;
+        *result = retained != NULL ? retained->slots.top : 0;
         break;
     case AP_MPMQ_IS_THREADED:
         *result = AP_MPMQ_STATIC;
@@ -162,8 +163,8 @@ static apr_status_t event_register_timed_callback(apr_time_t t,
     if (runtime == NULL) {
         return APR_ENOTIMPL; /* in the parent nobody runs callbacks */
     }
-    rv = timers_add(runtime->timers, clock_now() + (t > 0 ? t : 0), fn,
-                    baton, &earliest);
+    rv = timers_add(runtime->timers, clock_now() + (t > 0 ? t : 0), fn, baton,
+                    &earliest);
     if (rv == APR_SUCCESS && earliest) {
         parking_wake(runtime->parking);
     }
@@ -174,7 +175,7 @@ static int event_pre_connection(conn_rec *c, void *csd)
 {
     (void)csd;
     if (c->master != NULL && (c->cs == NULL || c->cs == c->master->cs)) {
-        conn_make_secondary(c);
+        request_stream_begins(c);
     }
     return OK;
 }
@@ -182,12 +183,12 @@ static int event_pre_connection(conn_rec *c, void *csd)
 static void event_pre_read_request(request_rec *r, conn_rec *c)
 {
     (void)c;
-    conn_request_begins(r);
+    request_begins(r);
 }
 
 static int event_post_read_request(request_rec *r)
 {
-    conn_request_known(r);
+    request_known(r);
     return OK;
 }
 
@@ -196,7 +197,7 @@ static int event_protocol_switch(conn_rec *c, request_rec *r, server_rec *s,
 {
     (void)protocol;
     if (r == NULL && s != NULL) {
-        conn_server_known(c, s);
+        request_server_known(c, s);
     }
     return DECLINED;
 }

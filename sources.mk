@@ -4,7 +4,9 @@
 EVENT_SOURCES = \
     event.c \
     settings.c \
+    startup.c \
     parent.c \
+    children.c \
     slots.c \
     signals.c \
     spawn.c \
@@ -14,6 +16,7 @@ EVENT_SOURCES = \
     acceptor.c \
     worker.c \
     conn.c \
+    request.c \
     linger.c \
     runtime.c \
     parking.c \

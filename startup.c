@@ -1,0 +1,141 @@
+/* Licensed to the Apache Software Foundation (ASF) under one or more
+ * contributor license agreements.  See the NOTICE file distributed with
+ * this work for additional information regarding copyright ownership.
+ * The ASF licenses this file to You under the Apache License, Version 2.0
+ * (the "License"); you may not use this file except in compliance with
+ * the License.  You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/* startup: see startup.h */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "apr_thread_proc.h"
+
+#include "httpd.h"
+#include "ap_listen.h"
+#include "http_core.h"
+#include "http_log.h"
+#include "http_main.h"
+#include "mpm_common.h"
+#include "unixd.h"
+
+#include "startup.h"
+
+APLOG_USE_MODULE(mpm_event);
+
+/* Not stock's: after a swap of the module a restart must not take one's
+ * retained data for the other's. */
+#define RETAINED_KEY "mpm_event.parent"
+
+int startup_is_alone(void)
+{
+    return ap_exists_config_define("ONE_PROCESS")
+           || ap_exists_config_define("DEBUG");
+}
+
+apr_status_t startup_prepare(retained_t **pretained, apr_pool_t *pconf)
+{
+    ap_unixd_mpm_retained_data *mpm = ap_unixd_mpm_get_retained_data();
+    retained_t *retained = ap_retained_data_get(RETAINED_KEY);
+
+    if (retained == NULL) {
+        retained = ap_retained_data_create(RETAINED_KEY, sizeof(*retained));
+        retained->size = sizeof(*retained);
+        retained->mpm = mpm;
+    }
+    else if (retained->size != sizeof(*retained)) {
+        ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_CRIT, 0, NULL,
+                     "another build of mpm_event was loaded before: stop "
+                     "and start the server to change to this one");
+        return APR_EGENERAL;
+    }
+    if (mpm->baton != retained) {
+        mpm->was_graceful = 0; /* another MPM ran before */
+        mpm->baton = retained;
+    }
+    mpm->mpm_state = AP_MPMQ_STARTING;
+    mpm->module_loads++;
+    *pretained = retained;
+    if (mpm->module_loads == 2 && !startup_is_alone()
+        && !ap_exists_config_define("FOREGROUND")) {
+        apr_status_t rv;
+
+        ap_fatal_signal_setup(ap_server_conf, pconf);
+        rv = apr_proc_detach(ap_exists_config_define("NO_DETACH")
+                                 ? APR_PROC_DETACH_FOREGROUND
+                                 : APR_PROC_DETACH_DAEMONIZE);
+        if (rv != APR_SUCCESS) {
+            ap_log_error(APLOG_MARK, APLOG_CRIT, rv, NULL,
+                         APLOGNO(00496) "apr_proc_detach failed");
+            return rv;
+        }
+    }
+    return APR_SUCCESS;
+}
+
+int startup_open_listeners(retained_t *retained, apr_pool_t *pconf,
+                           server_rec *server, int max_buckets)
+{
+    ap_unixd_mpm_retained_data *mpm = retained->mpm;
+    int startup = mpm->module_loads == 1 ? APLOG_STARTUP : 0;
+    ap_listen_rec **buckets;
+    apr_status_t rv;
+
+    if (ap_setup_listeners(server) < 1) {
+        ap_log_error(APLOG_MARK, APLOG_ALERT | startup, 0,
+                     startup ? NULL : server,
+                     "no listening sockets available, shutting down");
+        return !OK;
+    }
+    if (startup_is_alone()) {
+        mpm->num_buckets = 1;
+    }
+    else if (!mpm->was_graceful) {
+        mpm->num_buckets = 0; /* as many as the configuration says */
+    }
+    rv = ap_duplicate_listeners(pconf, server, &buckets, &mpm->num_buckets);
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT | startup, rv,
+                     startup ? NULL : server, "could not duplicate listeners");
+        return !OK;
+    }
+    /* A bucket needs a child of its own, or nobody listens to it. */
+    while (mpm->num_buckets > max_buckets) {
+        ap_close_listeners_ex(buckets[--mpm->num_buckets]);
+    }
+    apr_pool_userdata_setn(buckets, RETAINED_KEY, NULL, pconf);
+    if (mpm->max_buckets < mpm->num_buckets) {
+        mpm->max_buckets = mpm->num_buckets;
+    }
+    if (retained->num_buckets < mpm->num_buckets) {
+        spawn_bucket_t *more =
+            ap_calloc((size_t)mpm->num_buckets, sizeof(*more));
+
+        if (retained->num_buckets > 0) {
+            memcpy(more, retained->buckets,
+                   sizeof(*more) * (size_t)retained->num_buckets);
+            free(retained->buckets);
+        }
+        retained->buckets = more;
+        retained->num_buckets = mpm->num_buckets;
+    }
+    return OK;
+}
+
+ap_listen_rec *startup_listeners(apr_pool_t *pconf, int bucket)
+{
+    void *buckets = NULL;
+
+    apr_pool_userdata_get(&buckets, RETAINED_KEY, pconf);
+    return ((ap_listen_rec **)buckets)[bucket];
+}

@@ -185,7 +185,7 @@ def stop_does_not_wait_for_it(t):
     t.equal(len(conns), 3)
 
 
-@test(stock="fails: resumes again a connection that drained and waits again",
+@test(stock="fails: resumes twice, or resets, a client that goes on sending",
       item="14.8 6.8 6.6", needs="probe")
 def hops_are_balanced(t):
     s = serve(t, threads=3, timeout=20, keepalive_timeout=1,

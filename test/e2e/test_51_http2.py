@@ -77,7 +77,8 @@ def quiet_log(t, s):
 @test(stock="fails: closes sessions that wait when its threads are busy",
       item="6.4 #24", needs="http2", core=True)
 def load_in_clear_loses_nothing(t):
-    s = plain(t, threads=16, processes=2, loglevel="info")
+    s = plain(t, threads=4, processes=2, loglevel="info",
+              mpm={"AsyncRequestWorkerFactor": 20})
     requests, clients = (30000, 50) if t.long else (3000, 20)
     check_load(t, h2load(t, s, "-n", str(requests), "-c", str(clients),
                          "-m", "1"), requests)

@@ -217,8 +217,10 @@ static void suspend(conn_t *conn)
 static conn_state_e process(conn_t *conn)
 {
     conn_rec *c = conn->c;
-    int rc = ap_run_process_connection(c);
+    int rc;
 
+    conn->saw_stop = runtime_stop_mode(conn->runtime) != RUNTIME_RUN;
+    rc = ap_run_process_connection(c);
     if (rc == OK || rc == DONE) {
         switch (conn->cs.state) {
         case CONN_STATE_PROCESSING: /* written for MPMs that do not wait */

@@ -87,6 +87,9 @@ struct conn_t {
     status_count_e counted;   /* owner; what it is counted as */
     apr_time_t linger_until;  /* owner; from the start of lingering */
     int suspended;            /* owner; suspend_connection hooks have run */
+    int saw_stop;             /* owner; its modules ran since the child
+                               * began to stop */
+    atomic_int streams;       /* atomic: secondary connections it ever had */
     int stalled;              /* owner; the client did not read in time */
 #ifdef EVENT_DEBUG
     conn_owner_e owner; /* owner */

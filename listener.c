@@ -178,6 +178,35 @@ static void evict(listener_t *l)
     }
 }
 
+static int is_unaware(const parked_t *parked)
+{
+    return !CONN_OF_PARKED(parked)->saw_stop;
+}
+
+/*
+ * A multiplexing protocol says goodbye to its client when it next runs and
+ * finds that we stop: those that wait for the client get that turn now. One
+ * that has never had a request would wait for it: that is ended, with the
+ * protocol's goodbye as any end of waiting.
+ */
+static void tell_waiting(listener_t *l)
+{
+    parking_t *parking = l->runtime->parking;
+    parked_t *parked;
+
+    while ((parked = parking_find(parking, CONN_STATE_ASYNC_WAITIO,
+                                  is_unaware))
+               != NULL
+           && parking_take(parking, parked, PARKING_EVICTED) != NULL) {
+        conn_t *conn = CONN_OF_PARKED(parked);
+
+        hand_over(l, conn,
+                  atomic_load(&conn->streams) > 0 || has_input(conn)
+                      ? PARKING_READY
+                      : PARKING_EVICTED);
+    }
+}
+
 /* This child takes no more connections and hurries those it has. */
 static void drain(listener_t *l)
 {
@@ -192,6 +221,7 @@ static void drain(listener_t *l)
                      status_conns(&rt->status));
     }
     /* A worker may have parked one without knowing, so each turn again. */
+    tell_waiting(l);
     parking_shorten(rt->parking, CONN_STATE_KEEPALIVE, 0, l->now);
     parking_shorten(rt->parking, CONN_STATE_LINGER_NORMAL, LINGER_TIME_SHORT,
                     l->now);

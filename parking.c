@@ -375,6 +375,25 @@ parked_t *parking_oldest(parking_t *parking, int tag)
     return oldest;
 }
 
+parked_t *parking_find(parking_t *parking, int tag, parking_match_fn *match)
+{
+    parking_queue_t *q;
+    parked_t *parked;
+
+    for (q = parking->queues; q != NULL; q = q->next) {
+        if (q->tag != tag) {
+            continue;
+        }
+        APR_RING_FOREACH(parked, &q->ring, parked_t, link)
+        {
+            if (match(parked)) {
+                return parked;
+            }
+        }
+    }
+    return NULL;
+}
+
 void parking_shorten(parking_t *parking, int tag,
                      apr_interval_time_t max_wait, apr_time_t now)
 {

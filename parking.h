@@ -135,6 +135,12 @@ parked_t *parking_take_failed(parking_t *parking);
  * [listener] */
 parked_t *parking_oldest(parking_t *parking, int tag);
 
+/* Is this the one looked for? */
+typedef int parking_match_fn(const parked_t *parked);
+
+/* One with tag that matches, still parked; or NULL. [listener] */
+parked_t *parking_find(parking_t *parking, int tag, parking_match_fn *match);
+
 /* Let none with tag wait longer than max_wait from now. [listener] */
 void parking_shorten(parking_t *parking, int tag,
                      apr_interval_time_t max_wait, apr_time_t now);

@@ -64,12 +64,16 @@ void request_server_known(conn_rec *c, server_rec *s)
 
 void request_stream_begins(conn_rec *c)
 {
-    const conn_t *primary = conn_of(c->master);
+    conn_t *primary = conn_of(c->master);
     conn_t *conn = apr_pcalloc(c->pool, sizeof(*conn));
 
     conn->pool = c->pool;
     conn->c = c;
-    conn->server = primary != NULL ? primary->server : c->base_server;
+    conn->server = c->base_server;
+    if (primary != NULL) {
+        conn->server = primary->server;
+        atomic_fetch_add(&primary->streams, 1);
+    }
     conn->cs.state = CONN_STATE_PROCESSING;
     conn->cs.sense = CONN_SENSE_DEFAULT;
     conn_attach(c, conn);

@@ -21,7 +21,8 @@
  *
  * Threads: the hooks call these on whatever thread a module works on: the
  * connection's owner for a primary connection, one of the module's own for a
- * stream, which touches nothing but the stream's record.
+ * stream, which touches nothing but the stream's record and its primary's
+ * count of streams.
  */
 
 #ifndef EVENT_REQUEST_H

@@ -17,10 +17,11 @@
 /*
  * check_fdqueue: order, figures and wake-ups of the hand-off to workers.
  *
- * The queue sleeps and signals through two functions of APR, which this
- * program puts its own in front of: so it knows which workers are asleep
- * without waiting for time to pass, and can hold a wake-up back to look at
- * the queue while one is on its way.
+ * The queue sleeps, signals and unlocks through functions of APR, which
+ * this program puts its own in front of: so it knows which workers are
+ * asleep without waiting for time to pass, can hold a wake-up back to look
+ * at the queue while one is on its way, and can have something happen just
+ * after a worker found nothing and before it sleeps.
  */
 
 #include <check.h>
@@ -30,6 +31,7 @@
 
 #include "apr_general.h"
 #include "apr_thread_cond.h"
+#include "apr_thread_mutex.h"
 
 #include "fdqueue.h"
 
@@ -57,21 +59,27 @@ static sleeper_t sleepers[MAX_WORKERS];
 
 typedef apr_status_t wait_fn_t(apr_thread_cond_t *, apr_thread_mutex_t *);
 typedef apr_status_t signal_fn_t(apr_thread_cond_t *);
+typedef apr_status_t unlock_fn_t(apr_thread_mutex_t *);
+
+/* Hidden from APR's library, which goes on calling its own. */
+#define OURS __attribute__((visibility("hidden")))
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static wait_fn_t *real_wait;
 static signal_fn_t *real_signal;
+static unlock_fn_t *real_unlock;
 static int num_sleeps;  /* waits that ever began */
 static int num_signals; /* signals ever sent */
 static int holding;     /* keep signals back */
 static apr_thread_cond_t *held[MAX_WORKERS];
 static int num_held;
+static void (*after_unlock)(void); /* once, on the thread that unlocks */
 
 /* The queue calls this with the worker's mutex locked, and signals under
  * the same: what is counted here is as good as asleep. */
-apr_status_t apr_thread_cond_wait(apr_thread_cond_t *cond,
-                                  apr_thread_mutex_t *mutex)
+OURS apr_status_t apr_thread_cond_wait(apr_thread_cond_t *cond,
+                                       apr_thread_mutex_t *mutex)
 {
     pthread_mutex_lock(&lock);
     num_sleeps++;
@@ -80,7 +88,7 @@ apr_status_t apr_thread_cond_wait(apr_thread_cond_t *cond,
     return real_wait(cond, mutex);
 }
 
-apr_status_t apr_thread_cond_signal(apr_thread_cond_t *cond)
+OURS apr_status_t apr_thread_cond_signal(apr_thread_cond_t *cond)
 {
     int hold;
 
@@ -92,6 +100,18 @@ apr_status_t apr_thread_cond_signal(apr_thread_cond_t *cond)
     }
     pthread_mutex_unlock(&lock);
     return hold ? APR_SUCCESS : real_signal(cond);
+}
+
+OURS apr_status_t apr_thread_mutex_unlock(apr_thread_mutex_t *mutex)
+{
+    void (*happen)(void) = after_unlock;
+    apr_status_t rv = real_unlock(mutex);
+
+    if (happen) {
+        after_unlock = NULL;
+        happen();
+    }
+    return rv;
 }
 
 static void let_signals_go(void)
@@ -135,8 +155,10 @@ static void setup(void)
 
     real_wait = (wait_fn_t *)dlsym(RTLD_NEXT, "apr_thread_cond_wait");
     real_signal = (signal_fn_t *)dlsym(RTLD_NEXT, "apr_thread_cond_signal");
-    ck_assert(real_wait && real_signal);
+    real_unlock = (unlock_fn_t *)dlsym(RTLD_NEXT, "apr_thread_mutex_unlock");
+    ck_assert(real_wait && real_signal && real_unlock);
     num_sleeps = num_signals = num_held = holding = 0;
+    after_unlock = NULL;
     ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
     for (i = 0; i < MAX_WORKERS; i++) {
         items[i].id = i;
@@ -543,6 +565,44 @@ START_TEST(blocking_handlers_all_start)
 }
 END_TEST
 
+static void push_now(void)
+{
+    push(7, FDQUEUE_NOW);
+}
+
+static void push_later(void)
+{
+    push(7, FDQUEUE_LATER);
+}
+
+static void close_it(void)
+{
+    fdqueue_close(queue);
+}
+
+/* The worker found nothing, and is not among the sleepers yet: who pushes
+ * now sees nobody to wake. */
+START_TEST(a_push_while_falling_asleep)
+{
+    create(1);
+    fdqueue_join(queue, 0);
+    after_unlock = push_now;
+    ck_assert_int_eq(pop_and_do(), 7);
+    after_unlock = push_later;
+    ck_assert_int_eq(pop_and_do(), 7);
+    ck_assert_int_eq(signals_sent(), 0);
+}
+END_TEST
+
+START_TEST(a_close_while_falling_asleep)
+{
+    create(1);
+    fdqueue_join(queue, 0);
+    after_unlock = close_it;
+    ck_assert_ptr_null(fdqueue_pop(queue, 0));
+}
+END_TEST
+
 /* --- Closing ----------------------------------------------------------- */
 
 START_TEST(closed_pops_nothing)
@@ -628,8 +688,10 @@ static Suite *suite(void)
     tcase_add_test(waking, one_wakeup_in_flight);
     tcase_add_test(waking, who_finishes_takes_the_next_before_the_woken);
     tcase_add_test(waking, who_leaves_entries_behind_wakes_one);
+    tcase_add_test(waking, a_push_while_falling_asleep);
     tcase_add_test(waking, blocking_handlers_all_start);
     tcase_add_test(closing, closed_pops_nothing);
+    tcase_add_test(closing, a_close_while_falling_asleep);
     tcase_add_test(closing, close_wakes_all_sleepers);
     tcase_add_test(closing, close_while_a_wakeup_is_in_flight);
     return s;

@@ -42,7 +42,7 @@ static int destroyed; /* pools destroyed by the room */
 static int no_memory; /* pools cannot be made */
 static int cleaned;   /* cleanups run */
 
-/* --- What stands between the room and APR --------------------------------- */
+/* --- What stands between the room and APR ------------------------------ */
 
 typedef apr_status_t create_fn_t(apr_pool_t **, apr_pool_t *,
                                  apr_abortfunc_t, apr_allocator_t *);
@@ -71,7 +71,7 @@ OURS void apr_pool_destroy(apr_pool_t *p)
     real_destroy(p);
 }
 
-/* --- Help ------------------------------------------------------------------ */
+/* --- Help -------------------------------------------------------------- */
 
 static void setup(void)
 {
@@ -134,7 +134,7 @@ static void take_and_put(int n)
     }
 }
 
-/* --- Tests ----------------------------------------------------------------- */
+/* --- Tests ------------------------------------------------------------- */
 
 START_TEST(a_pool_is_used_again)
 {

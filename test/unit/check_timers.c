@@ -286,6 +286,34 @@ START_TEST(entries_are_reused)
 }
 END_TEST
 
+START_TEST(all_that_come_back_are_reused)
+{
+    timers_entry_t *first[3];
+    timers_entry_t *again;
+    int i;
+
+    for (i = 0; i < 3; i++) {
+        add(i, 1);
+    }
+    for (i = 0; i < 3; i++) {
+        first[i] = timers_take(timers, 1);
+    }
+    for (i = 0; i < 3; i++) {
+        timers_entry_t *mine = first[i];
+
+        timers_put(timers, &mine);
+    }
+    for (i = 0; i < 3; i++) {
+        add(i, 1);
+    }
+    for (i = 0; i < 3; i++) {
+        again = timers_take(timers, 1);
+        ck_assert(again == first[0] || again == first[1]
+                  || again == first[2]);
+    }
+}
+END_TEST
+
 START_TEST(each_keeps_its_own_callback)
 {
     timers_entry_t *entry;
@@ -334,6 +362,7 @@ static Suite *suite(void)
 
     tcase_add_checked_fixture(entries, setup, teardown);
     tcase_add_test(entries, entries_are_reused);
+    tcase_add_test(entries, all_that_come_back_are_reused);
     tcase_add_test(entries, each_keeps_its_own_callback);
     suite_add_tcase(s, entries);
     return s;

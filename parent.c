@@ -339,7 +339,8 @@ int parent_run(retained_t *retained, apr_pool_t *pconf, apr_pool_t *plog,
         ap_scoreboard_image->global->running_generation = mpm->my_generation;
     }
     if (retained->slots.slots == NULL) {
-        slots_init(&retained->slots, settings->server_limit);
+        slots_init(&retained->slots, settings->server_limit,
+                   server->process->pool);
     }
     settings_fit_buckets(settings, mpm->num_buckets);
     fill_limits(&run.children);

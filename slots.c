@@ -27,11 +27,11 @@
 
 APLOG_USE_MODULE(mpm_event);
 
-void slots_init(slots_t *slots, int num)
+void slots_init(slots_t *slots, int num, apr_pool_t *pool)
 {
     int i;
 
-    slots->slots = ap_calloc((size_t)num, sizeof(*slots->slots));
+    slots->slots = apr_pcalloc(pool, sizeof(*slots->slots) * (size_t)num);
     slots->num = num;
     slots->top = 0;
     for (i = 0; i < num; i++) {

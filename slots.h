@@ -48,8 +48,8 @@ typedef struct slots_t {
     int top; /* highest slot ever used, plus 1 */
 } slots_t;
 
-/* A table of num slots that lives as long as the process. */
-void slots_init(slots_t *slots, int num);
+/* A table of num slots that lives as long as pool: the process. */
+void slots_init(slots_t *slots, int num, apr_pool_t *pool);
 
 /* A free slot of this bucket, -1 if there is none. */
 int slots_find_free(const slots_t *slots, int bucket, int num_buckets);

@@ -16,7 +16,6 @@
 
 /* startup: see startup.h */
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "apr_thread_proc.h"
@@ -118,13 +117,13 @@ int startup_open_listeners(retained_t *retained, apr_pool_t *pconf,
         mpm->max_buckets = mpm->num_buckets;
     }
     if (retained->num_buckets < mpm->num_buckets) {
-        spawn_bucket_t *more =
-            ap_calloc((size_t)mpm->num_buckets, sizeof(*more));
+        spawn_bucket_t *more = apr_pcalloc(
+            server->process->pool,
+            sizeof(*more) * (size_t)mpm->num_buckets);
 
         if (retained->num_buckets > 0) {
             memcpy(more, retained->buckets,
                    sizeof(*more) * (size_t)retained->num_buckets);
-            free(retained->buckets);
         }
         retained->buckets = more;
         retained->num_buckets = mpm->num_buckets;

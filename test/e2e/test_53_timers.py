@@ -89,7 +89,7 @@ def due_at_once(t):
     never_early(t, fired(s, 4))
 
 
-@test(stock="fails: takes them, and never runs them or crashes", item="8",
+@test(stock="fails: its children crash when asked so early", item="8",
       needs="probe", core=True)
 def from_child_init(t):
     s = serve(t, threads=2, processes=2,

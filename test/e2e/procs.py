@@ -98,6 +98,27 @@ def status_field(pid, name):
     return None
 
 
+def tasks(pid):
+    """The kernel's numbers of the threads of a process."""
+    try:
+        return sorted(int(name) for name in os.listdir("/proc/%d/task" % pid))
+    except OSError:
+        return []
+
+
+def switches(pid, tid):
+    """How often a thread has gone to sleep of its own accord."""
+    try:
+        with open("/proc/%d/task/%d/status" % (pid, tid),
+                  encoding="latin-1") as file:
+            for line in file:
+                if line.startswith("voluntary_ctxt_switches:"):
+                    return int(line.split()[1])
+    except OSError:
+        pass
+    return 0
+
+
 def rss_kb(pid):
     """Resident memory in KiB, 0 if the process is gone."""
     text = status_field(pid, "VmRSS")

@@ -43,7 +43,8 @@ struct parking_t {
     apr_pollset_t *pollset;      /* const */
     apr_pool_t *pool;            /* listener */
     _Atomic(parked_t *) inbox;   /* workers push, the listener takes all */
-    _Atomic(parked_t *) failed;  /* as inbox */
+    _Atomic(parked_t *) refused; /* by the poll set; as inbox */
+    parked_t *failed;            /* listener: refused, not yet given out */
     _Atomic(apr_time_t) wake_at; /* listener writes: it looks up by itself */
     parking_queue_t *queues;     /* listener */
     apr_time_t due;              /* listener: nothing expires before this */
@@ -66,7 +67,7 @@ apr_status_t parking_create(parking_t **parking, apr_uint32_t batch,
     k->pool = pool;
     k->due = CLOCK_NEVER;
     atomic_init(&k->inbox, NULL);
-    atomic_init(&k->failed, NULL);
+    atomic_init(&k->refused, NULL);
     atomic_init(&k->wake_at, CLOCK_NEVER);
     /* Not every method can do without copies of what it is given. */
     for (nocopy = 1; nocopy >= 0 && rv != APR_SUCCESS; nocopy--) {
@@ -98,13 +99,24 @@ void parking_init(parked_t *parked, apr_socket_t *socket, apr_pool_t *pool)
     atomic_init(&parked->meet, 0);
 }
 
-static void push(_Atomic(parked_t *) *chain, parked_t *parked)
+static void push_inbox(parking_t *parking, parked_t *parked)
 {
-    parked_t *head = atomic_load_explicit(chain, memory_order_relaxed);
+    parked_t *head
+        = atomic_load_explicit(&parking->inbox, memory_order_relaxed);
 
     do {
         parked->next = head;
-    } while (!atomic_compare_exchange_weak(chain, &head, parked));
+    } while (!atomic_compare_exchange_weak(&parking->inbox, &head, parked));
+}
+
+static void push_refused(parking_t *parking, parked_t *parked)
+{
+    parked_t *head
+        = atomic_load_explicit(&parking->refused, memory_order_relaxed);
+
+    do {
+        parked->next_refused = head;
+    } while (!atomic_compare_exchange_weak(&parking->refused, &head, parked));
 }
 
 int parking_put(parking_t *parking, parked_t **pparked, int tag,
@@ -120,7 +132,7 @@ int parking_put(parking_t *parking, parked_t **pparked, int tag,
     parked->timeout = timeout;
     parked->until = until;
     atomic_store_explicit(&parked->meet, 0, memory_order_relaxed);
-    push(&parking->inbox, parked);
+    push_inbox(parking, parked);
     rv = apr_pollset_add(parking->pollset, &parked->pfd);
     if (rv != APR_SUCCESS) {
         parked->error = rv;
@@ -133,7 +145,7 @@ int parking_put(parking_t *parking, parked_t **pparked, int tag,
     if (rv != APR_SUCCESS) {
         /* The listener has it in a queue: only the listener can get it out
          * again. */
-        push(&parking->failed, parked);
+        push_refused(parking, parked);
         parking_wake(parking);
     }
     else if (until < atomic_load(&parking->wake_at)) {
@@ -330,23 +342,17 @@ parked_t *parking_take_expired(parking_t *parking, apr_time_t now)
 
 parked_t *parking_take_failed(parking_t *parking)
 {
-    parked_t *chain, *parked;
+    parked_t *parked = parking->failed;
 
-    if (atomic_load_explicit(&parking->failed, memory_order_relaxed) == NULL) {
-        return NULL;
+    if (parked == NULL
+        && atomic_load_explicit(&parking->refused, memory_order_relaxed)
+               != NULL) {
+        parked = atomic_exchange(&parking->refused, NULL);
     }
-    chain = atomic_exchange(&parking->failed, NULL);
-    parked = chain;
     if (parked == NULL) {
         return NULL;
     }
-    chain = parked->next;
-    while (chain != NULL) {
-        parked_t *next = chain->next;
-
-        push(&parking->failed, chain);
-        chain = next;
-    }
+    parking->failed = parked->next_refused;
     /* It may still be in the inbox, where only a drain gets it out. */
     drain_inbox(parking);
     dequeue(parked);

@@ -63,6 +63,7 @@ struct parked_t {
     int tag;                    /* put's caller: queues hold one tag each */
     APR_RING_ENTRY(parked_t) link; /* listener */
     parked_t *next;             /* inbox */
+    parked_t *next_refused;     /* parking; it may be in the inbox, too */
     parking_queue_t *queue;     /* listener; NULL when in none */
     apr_pollfd_t pfd;           /* const while parked */
     apr_interval_time_t timeout; /* const while parked */

@@ -51,6 +51,17 @@ def fill(s, most, path="/", patience=1.0, port=None):
     return conns, None
 
 
+def check_count(t, s, found, wanted, what):
+    """found is wanted.  Of httpd's own module several processes may each
+    stop a little early, and then stay so: they look while a worker that has
+    just answered is not idle yet."""
+    count = s.settings["max_processes"] or s.settings["processes"]
+    if t.env.stock and count > 1 and wanted - 2 * count <= found:
+        t.check(found <= wanted, "%s: %d" % (what, found))
+    else:
+        t.equal(found, wanted, what)
+
+
 def check_held(t, s, wanted, what):
     """The server holds exactly wanted kept-alive connections."""
     most = 0
@@ -61,4 +72,4 @@ def check_held(t, s, wanted, what):
         most = max(most, len(conns))
         if most >= wanted:
             break
-    t.equal(most, wanted, what)
+    check_count(t, s, most, wanted, what)

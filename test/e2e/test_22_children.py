@@ -215,10 +215,15 @@ def max_connections_per_child_under_load(t):
     """Children come and go, and no request is lost."""
     s = t.server(threads=4, processes=2, max_processes=4,
                  conf="MaxConnectionsPerChild 20")
+    seen = set(s.wait_children(2))
     load = client.Load(s.port, clients=4, keepalive=False)
-    first = set(s.wait_children(2))
-    wait_until(lambda: load.answered > 300 and not first & set(s.children()),
-               30, lambda: "300 requests (%s)" % load.counts)
+
+    def enough():
+        seen.update(s.children())
+        return load.answered > 200 and len(seen) > 6
+
+    wait_until(enough, 40, lambda: "200 requests, children %s: %s"
+               % (seen, load.counts))
     counts = load.stop()
     for what in ("refused", "lost", "wrong"):
         t.equal(counts[what], 0, "%s %s" % (what, load.notes))

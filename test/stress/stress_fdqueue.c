@@ -27,7 +27,6 @@
  * closings: closing loses no worker and no entry.
  */
 
-#include <semaphore.h>
 #include <stdatomic.h>
 #include <string.h>
 
@@ -46,11 +45,11 @@ typedef struct item_t {
     fdqueue_line_e line;
     atomic_int pops;
     atomic_int *handled; /* becomes 1, if any */
-    sem_t *block;        /* wait for this one first, if any */
+    int blocks;          /* wait for the others that do, first */
 } item_t;
 
 typedef struct crew_t crew_t;
-typedef void handle_fn_t(crew_t *crew, int worker, item_t *item);
+typedef void handle_fn_t(crew_t *crew, item_t *item);
 
 typedef struct {
     crew_t *crew;
@@ -67,7 +66,7 @@ struct crew_t {
     member_t workers[MAX_WORKERS];
     atomic_int handled;
     int next[PRODUCERS][2];     /* order: the number that must come */
-    pthread_barrier_t together; /* blocks */
+    pthread_barrier_t together; /* pings, blocks */
     atomic_int now_pops;        /* later */
 };
 
@@ -93,7 +92,7 @@ static void *run_worker(void *data)
 
     fdqueue_join(crew->queue, self->number);
     while ((entry = fdqueue_pop(crew->queue, self->number)) != NULL) {
-        crew->handle(crew, self->number, (item_t *)entry);
+        crew->handle(crew, (item_t *)entry);
         fdqueue_done(crew->queue, self->number);
     }
     return NULL;
@@ -138,8 +137,7 @@ static void await_quiet(crew_t *crew, int handled)
 {
     int idle = 0;
 
-    while (atomic_load(&crew->handled) < handled
-           || idle != crew->num_workers) {
+    while (crew->handled < handled || idle != crew->num_workers) {
         idle = fdqueue_idle(crew->queue);
         MUST(idle >= 0 && idle <= crew->num_workers);
         MUST(fdqueue_waiting(crew->queue) >= 0);
@@ -193,6 +191,15 @@ static void start_producers(producer_t *producers, crew_t *crew, int count,
     }
 }
 
+static void join_producers(producer_t *producers, int count)
+{
+    int i;
+
+    for (i = 0; i < count; i++) {
+        stress_join(producers[i].thread);
+    }
+}
+
 /* Each item must have been popped once, or at most once if least is 0. How
  * many were? */
 static int end_producers(producer_t *producers, int least)
@@ -215,14 +222,13 @@ static int end_producers(producer_t *producers, int least)
 
 /* --- exchange, order --------------------------------------------------- */
 
-static void handle_any(crew_t *crew, int worker, item_t *item)
+static void handle_any(crew_t *crew, item_t *item)
 {
-    (void)worker;
     atomic_fetch_add(&item->pops, 1);
     atomic_fetch_add(&crew->handled, 1);
 }
 
-static void handle_in_order(crew_t *crew, int worker, item_t *item)
+static void handle_in_order(crew_t *crew, item_t *item)
 {
     int *next = &crew->next[item->producer][item->line];
 
@@ -233,21 +239,18 @@ static void handle_in_order(crew_t *crew, int worker, item_t *item)
         MUST(item->number == *next / 3 * 4 + *next % 3);
     }
     ++*next;
-    handle_any(crew, worker, item);
+    handle_any(crew, item);
 }
 
 static int exchange(crew_t *crew, int num_workers, int count,
                     handle_fn_t *handle)
 {
     producer_t producers[PRODUCERS];
-    int i;
 
     start_crew(crew, num_workers, handle);
     start_producers(producers, crew, count, 1);
     await_quiet(crew, PRODUCERS * count);
-    for (i = 0; i < PRODUCERS; i++) {
-        stress_join(producers[i].thread);
-    }
+    join_producers(producers, PRODUCERS);
     end_crew(crew);
     return end_producers(producers, 1);
 }
@@ -256,13 +259,11 @@ static int exchange(crew_t *crew, int num_workers, int count,
 
 #define BLOCKED 4
 
-static void handle_ping(crew_t *crew, int worker, item_t *item)
+static void handle_ping(crew_t *crew, item_t *item)
 {
-    (void)worker;
     atomic_fetch_add(&crew->handled, 1);
-    if (item->block) {
-        while (sem_wait(item->block) != 0) {
-        }
+    if (item->blocks) {
+        pthread_barrier_wait(&crew->together);
     }
     if (item->handled) {
         atomic_store(item->handled, 1);
@@ -300,14 +301,13 @@ static int pings(crew_t *crew, int num_pingers, int num_free, int count)
 {
     producer_t pingers[PRODUCERS];
     item_t blocked[BLOCKED];
-    sem_t block;
     int i;
 
     start_crew(crew, BLOCKED + num_free, handle_ping);
     memset(blocked, 0, sizeof(blocked));
-    sem_init(&block, 0, 0);
+    pthread_barrier_init(&crew->together, NULL, BLOCKED + 1);
     for (i = 0; i < BLOCKED; i++) {
-        blocked[i].block = &block;
+        blocked[i].blocks = 1;
         push(crew->queue, &blocked[i]);
     }
     for (i = 0; i < num_pingers; i++) {
@@ -315,27 +315,23 @@ static int pings(crew_t *crew, int num_pingers, int num_free, int count)
         pingers[i].count = count;
         pingers[i].thread = stress_start(run_pinger, &pingers[i]);
     }
-    for (i = 0; i < num_pingers; i++) {
-        stress_join(pingers[i].thread);
-    }
+    join_producers(pingers, num_pingers);
     /* Only those that block are busy, and they are. */
     while (fdqueue_idle(crew->queue) != num_free) {
         sched_yield();
     }
-    for (i = 0; i < BLOCKED; i++) {
-        sem_post(&block);
-    }
+    pthread_barrier_wait(&crew->together);
     await_quiet(crew, BLOCKED + num_pingers * count);
     end_crew(crew);
-    sem_destroy(&block);
+    pthread_barrier_destroy(&crew->together);
     return num_pingers * count;
 }
 
 /* --- blocks ------------------------------------------------------------ */
 
-static void handle_block(crew_t *crew, int worker, item_t *item)
+static void handle_block(crew_t *crew, item_t *item)
 {
-    handle_any(crew, worker, item);
+    handle_any(crew, item);
     pthread_barrier_wait(&crew->together);
 }
 
@@ -344,16 +340,13 @@ static int blocks(crew_t *crew, int rounds)
     int count = MAX_WORKERS / PRODUCERS;
     producer_t producers[PRODUCERS];
     int round;
-    int i;
 
     start_crew(crew, MAX_WORKERS, handle_block);
     pthread_barrier_init(&crew->together, NULL, MAX_WORKERS + 1);
     for (round = 0; round < rounds; round++) {
         start_producers(producers, crew, count, 1);
         pthread_barrier_wait(&crew->together);
-        for (i = 0; i < PRODUCERS; i++) {
-            stress_join(producers[i].thread);
-        }
+        join_producers(producers, PRODUCERS);
         /* In every other round workers are asleep, in the rest about to be
          * when the next entries come. */
         if (round % 2) {
@@ -371,9 +364,8 @@ static int blocks(crew_t *crew, int rounds)
 
 /* NOW entries go round for ever; a LATER one notes in its number how many
  * were popped before it. */
-static void handle_round(crew_t *crew, int worker, item_t *item)
+static void handle_round(crew_t *crew, item_t *item)
 {
-    (void)worker;
     if (item->line == FDQUEUE_LATER) {
         item->number = atomic_load(&crew->now_pops);
         atomic_store(item->handled, 1);
@@ -418,54 +410,42 @@ static int later(crew_t *crew, int rounds)
 
 static int closings(crew_t *crew, int rounds)
 {
-    int count = 100;
     producer_t producers[PRODUCERS];
     unsigned random = 7;
     int round;
-    int i;
 
     for (round = 0; round < rounds; round++) {
         unsigned yields = stress_random(&random, 30);
         int left;
 
         start_crew(crew, 8, handle_any);
-        start_producers(producers, crew, count, 0);
+        start_producers(producers, crew, 100, 0);
         while (yields-- > 0) {
             sched_yield();
         }
         fdqueue_close(crew->queue);
-        for (i = 0; i < PRODUCERS; i++) {
-            stress_join(producers[i].thread);
-        }
+        join_producers(producers, PRODUCERS);
         left = end_crew(crew);
-        MUST(end_producers(producers, 0) + left == PRODUCERS * count);
+        MUST(end_producers(producers, 0) + left == PRODUCERS * 100);
     }
     return rounds;
 }
 
 int main(int argc, char **argv)
 {
-    int iterations = stress_iterations(argc, argv);
+    int n = stress_iterations(argc, argv);
     static crew_t crew;
-    int exchanged;
-    int ordered;
-    int pinged;
-    int blocked;
-    int delayed;
-    int closed;
 
     MUST(apr_initialize() == APR_SUCCESS);
-    exchanged = exchange(&crew, 8, iterations, handle_any);
-    ordered = exchange(&crew, 1, iterations, handle_in_order);
-    pinged = pings(&crew, 1, 1, iterations / 2 + 1);
-    pinged += pings(&crew, 2, 2, iterations / 4 + 1);
-    pinged += pings(&crew, 2, 3, iterations / 8 + 1);
-    blocked = blocks(&crew, iterations / 500 + 1);
-    delayed = later(&crew, iterations / 4 + 1);
-    closed = closings(&crew, iterations / 200 + 1);
-    printf("stress_fdqueue: %d exchanged, %d in order, %d pings, %d blocks "
-           "of %d, %d later, %d closings\n",
-           exchanged, ordered, pinged, blocked, MAX_WORKERS, delayed, closed);
+    printf("stress_fdqueue: %d exchanged, ",
+           exchange(&crew, 8, n, handle_any));
+    printf("%d in order, ", exchange(&crew, 1, n, handle_in_order));
+    printf("%d pings, ", pings(&crew, 1, 1, n / 2 + 1)
+                             + pings(&crew, 2, 2, n / 4 + 1)
+                             + pings(&crew, 2, 3, n / 8 + 1));
+    printf("%d blocks of %d, ", blocks(&crew, n / 500 + 1), MAX_WORKERS);
+    printf("%d later, ", later(&crew, n / 4 + 1));
+    printf("%d closings\n", closings(&crew, n / 200 + 1));
     apr_terminate();
     return EXIT_SUCCESS;
 }

@@ -54,7 +54,7 @@ static apr_pool_t *pool;
 static parking_t *parking;
 static client_t clients[MANY];
 
-/* --- What stands between the room and APR ------------------------------- */
+/* --- What stands between the room and APR --------------------------------- */
 
 typedef apr_status_t change_fn_t(apr_pollset_t *, const apr_pollfd_t *);
 typedef apr_status_t poll_fn_t(apr_pollset_t *, apr_interval_time_t,
@@ -126,7 +126,7 @@ OURS apr_status_t apr_pollset_wakeup(apr_pollset_t *set)
     return real_wakeup(set);
 }
 
-/* --- Help ---------------------------------------------------------------- */
+/* --- Help ----------------------------------------------------------------- */
 
 static void find_apr(void)
 {
@@ -895,7 +895,7 @@ START_TEST(refused_by_the_system)
 }
 END_TEST
 
-/* --- Wake-ups --------------------------------------------------------------- */
+/* --- Wake-ups ------------------------------------------------------------- */
 
 static void park_0_for_5(void)
 {

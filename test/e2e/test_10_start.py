@@ -32,7 +32,8 @@ def serves_reloads_and_stops(t):
     t.equal(s.status()["ServerMPM"], "event", "name of the MPM")
     s.graceful()
     t.equal(s.get("/").status, 200, "after a graceful restart")
-    t.equal(s.status()["ParentServerMPMGeneration"], 1, "generation")
+    wait_until(lambda: s.status()["ParentServerMPMGeneration"] == 1,
+               what="generation 1")
     t.equal(s.stop(), 0, "exit code")
 
 

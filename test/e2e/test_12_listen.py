@@ -238,3 +238,47 @@ def buckets_over_restarts(t):
         for _ in range(10):
             t.equal(s.get("/").status, 200, "served after " + name)
     t.equal(s.stop(), 0, "exit code")
+
+
+def occupy(t, s, slot, ms):
+    """A connection whose request keeps the child in a slot for ms."""
+    for _ in range(200):
+        conn = s.conn()
+        found = re.search(r"slot=(\d+)", conn.get("/probe/where").text)
+        if int(found[1]) == slot:
+            conn.settimeout(30)
+            conn.request("/probe/sleep?ms=%d" % ms)
+            return conn
+        conn.close()
+    t.fail("no connection reaches slot %d" % slot)
+
+
+def slots(s):
+    return [(p["slot"], p["generation"]) for p in s.board()["processes"]]
+
+
+@test(stock="fails: children of the other bucket take its share for good",
+      item="4.9 4.6 #33", needs="probe")
+def bucket_whose_slots_are_taken(t):
+    """While finishing children hold all the slots of a bucket it cannot get
+    a new child; when they are gone it must, whatever the others have."""
+    if cores() != 2:
+        t.skip("written for two buckets")
+    s = t.server(threads=2, processes=2, max_processes=2, probe=True,
+                 mpm=dict(ServerLimit=4), timeout=30,
+                 conf="ListenCoresBucketsRatio 1")
+    s.wait_children(2)
+    held = [occupy(t, s, 0, 5000)]
+    s.graceful()
+    wait_until(lambda: slots(s) == [(0, 0), (2, 1), (3, 1)]
+               or slots(s) == [(0, 0), (1, 1), (2, 1)],
+               what="slot 0 finishing, a child for each bucket")
+    held.append(occupy(t, s, 2, 4000))
+    s.graceful()
+    for conn in held:
+        t.equal(conn.read_response().status, 200, "long request")
+    wait_until(lambda: {p["slot"] % 2 for p in s.board()["processes"]
+                        if p["generation"] == 2} == {0, 1}, 15,
+               lambda: "a child for each bucket: %s" % slots(s))
+    for _ in range(20):
+        t.equal(s.get("/").status, 200, "served")

@@ -164,7 +164,8 @@ def all_threads_busy(t):
 @test(stock="fails: closes it instead", item="7 12.6", needs="probe")
 def request_on_an_idle_connection_while_all_are_busy(t):
     """It waits for a thread and is answered."""
-    s = t.server(threads=2, processes=1, keepalive_timeout=60, probe=True)
+    s = t.server(threads=2, processes=1, keepalive_timeout=60, probe=True,
+                 mpm=dict(AsyncRequestWorkerFactor=5))
     idle = [s.conn() for _ in range(3)]
     for conn in idle:
         t.equal(conn.get("/").status, 200, "first request")

@@ -122,6 +122,8 @@ static void tell(int fd)
         done += (size_t)n;
     }
     free(text);
+    /* A child forked at this moment has the descriptor, too. */
+    shutdown(fd, SHUT_RDWR);
     close(fd);
 }
 

@@ -101,8 +101,8 @@ static void begin_pause(acceptor_t *a, apr_status_t rv, apr_time_t now)
 {
     if (a->pause == 0) {
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, a->runtime->server,
-                     APLOGNO(02179) "apr_socket_accept: (client socket): no "
-                     "new connections until that is over");
+                     APLOGNO(02179) "cannot accept a connection: no new ones "
+                     "until that is over");
         a->pause = SHORTAGE_PAUSE;
     }
     else if (a->pause < SHORTAGE_PAUSE_MAX) {

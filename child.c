@@ -18,6 +18,9 @@
 
 #include <stdlib.h>
 #include <unistd.h>
+#ifdef HAVE_PRCTL
+#include <sys/prctl.h>
+#endif
 
 #include "apr_signal.h"
 #include "apr_thread_proc.h"
@@ -52,7 +55,9 @@ typedef struct child_t {
     const child_start_t *start;
     apr_pool_t *pchild; /* for modules */
     runtime_t *runtime; /* in a pool that outlives the connections */
-    apr_thread_t *listener;
+    apr_thread_t *listener; /* NULL: not started */
+    int workers;            /* started */
+    pid_t parent;
     int told; /* runtime_stop_e that child_stopping has been run for */
 } child_t;
 
@@ -133,14 +138,18 @@ static apr_status_t start_threads(child_t *child)
         rv = ap_thread_create(&worker->thread, attr, worker_main, worker,
                               rt->pool);
         if (rv != APR_SUCCESS) {
+            atomic_fetch_sub(&rt->threads, 1);
             report_no_thread(rt, rv, APLOGNO(03104), "worker");
             return rv;
         }
+        child->workers++;
     }
     atomic_fetch_add(&rt->threads, 1);
     rv = ap_thread_create(&child->listener, attr, listener_main, rt,
                           rt->pool);
     if (rv != APR_SUCCESS) {
+        child->listener = NULL;
+        atomic_fetch_sub(&rt->threads, 1);
         report_no_thread(rt, rv, APLOGNO(00474), "listener");
     }
     return rv;
@@ -249,6 +258,36 @@ static void tell_modules(child_t *child, runtime_stop_e mode)
     }
 }
 
+static int is_orphan(const child_t *child)
+{
+    return !child->start->one_process && getppid() != child->parent;
+}
+
+static int is_told_by_signal(const child_t *child)
+{
+    return child->start->one_process
+               ? ap_unixd_mpm_get_retained_data()->shutdown_pending
+               : term_came;
+}
+
+/*
+ * The pod tells that the parent is gone, unless a process that a module has
+ * forked holds its other end too: so have a signal come as well.
+ */
+static void watch_parent(child_t *child)
+{
+#if defined(HAVE_PRCTL) && defined(PR_SET_PDEATHSIG)
+    if (!child->start->one_process) {
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        if (is_orphan(child)) {
+            term_came = 1;
+        }
+    }
+#else
+    (void)child;
+#endif
+}
+
 /* Wait for somebody to ask for a stop, and act on it, until all threads
  * have ended: 1; or until EXIT_TIME after they should have: 0. */
 static int watch_over(child_t *child)
@@ -272,7 +311,7 @@ static int watch_over(child_t *child)
                 return 0;
             }
             fdqueue_close(rt->queue);
-            for (i = 0; i < rt->settings->threads_per_child; i++) {
+            for (i = 0; i < child->workers; i++) {
                 worker_cut_short(&rt->workers[i]);
             }
         }
@@ -288,12 +327,21 @@ static int watch_over(child_t *child)
         default:
             break;
         }
-        if (child->start->one_process
-                ? ap_unixd_mpm_get_retained_data()->shutdown_pending
-                : term_came) {
-            runtime_request_stop(rt, RUNTIME_EXIT, 0);
+        if (is_told_by_signal(child)) {
+            /* Its parent's end is a reason to drain; TERM, or TERM after
+             * that, is one to leave. */
+            term_came = 0;
+            runtime_request_stop(rt,
+                                 is_orphan(child)
+                                         && runtime_stop_mode(rt)
+                                                == RUNTIME_RUN
+                                     ? RUNTIME_DRAIN
+                                     : RUNTIME_EXIT,
+                                 0);
         }
     }
+    /* It may all have been over before we woke. */
+    tell_modules(child, runtime_stop_mode(rt));
     return 1;
 }
 
@@ -303,15 +351,17 @@ static void join(child_t *child)
     apr_status_t status;
     int i;
 
-    apr_thread_join(&status, child->listener);
-    for (i = 0; i < rt->settings->threads_per_child; i++) {
+    if (child->listener != NULL) {
+        apr_thread_join(&status, child->listener);
+    }
+    for (i = 0; i < child->workers; i++) {
         apr_thread_join(&status, rt->workers[i].thread);
     }
 }
 
 int child_main(const child_start_t *start)
 {
-    child_t child = {start, NULL, NULL, NULL, RUNTIME_RUN};
+    child_t child = {.start = start, .parent = start->parent};
     int code;
 
     if (!start->one_process) {
@@ -324,17 +374,15 @@ int child_main(const child_start_t *start)
     if (code != 0) {
         return leave(&child, code);
     }
-    if (start_threads(&child) != APR_SUCCESS) {
-        /* Those that did start must not outlive what they use. */
-        runtime_request_stop(child.runtime, RUNTIME_EXIT, APEXIT_CHILDSICK);
-        fdqueue_close(child.runtime->queue);
-        return leave(&child, APEXIT_CHILDSICK);
-    }
     if (!start->one_process) {
         apr_signal(SIGTERM, note_term);
     }
     signals_take_term(start->signals, start->one_process);
+    watch_parent(&child);
     ap_unixd_mpm_get_retained_data()->mpm_state = AP_MPMQ_RUNNING;
+    if (start_threads(&child) != APR_SUCCESS) {
+        runtime_request_stop(child.runtime, RUNTIME_EXIT, APEXIT_CHILDSICK);
+    }
     if (!watch_over(&child)) {
         ap_log_error(APLOG_MARK, APLOG_WARNING, 0, start->server,
                      "%d threads have not stopped in time, leaving them",

@@ -38,6 +38,7 @@ typedef struct child_start_t {
     ap_listen_rec *listeners; /* this child's bucket */
     int slot;
     int pod;         /* the child's end, taken over; -1: no parent */
+    pid_t parent;    /* who forked this child */
     int one_process; /* this is the process that was started itself */
     signals_t *signals;
     runtime_t **runtime; /* set once the rooms exist, for hooks to find */

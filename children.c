@@ -34,19 +34,21 @@
 APLOG_USE_MODULE(mpm_event);
 
 /* In a new process: be the child in this slot. */
-static void become_child(children_t *children, int slot, int pod)
+static void become_child(children_t *children, int slot, int pod,
+                         pid_t parent)
 {
     ap_unixd_mpm_retained_data *mpm = children->retained->mpm;
     int mine = slot % mpm->num_buckets;
-    child_start_t start = {children->server,
-                           children->pconf,
-                           children->settings,
-                           startup_listeners(children->pconf, mine),
-                           slot,
-                           pod,
-                           0,
-                           &children->signals,
-                           children->runtime};
+    child_start_t start = {.server = children->server,
+                           .pconf = children->pconf,
+                           .settings = children->settings,
+                           .listeners = startup_listeners(children->pconf,
+                                                          mine),
+                           .slot = slot,
+                           .pod = pod,
+                           .parent = parent,
+                           .signals = &children->signals,
+                           .runtime = children->runtime};
     int i;
 
     slots_forget(&children->retained->slots);
@@ -64,6 +66,7 @@ static int start_child(children_t *children, int slot)
     retained_t *retained = children->retained;
     int child_end, parent_end;
     apr_status_t rv;
+    pid_t parent = getpid();
     pid_t pid = -1;
 
     rv = pod_open(&child_end, &parent_end);
@@ -71,7 +74,7 @@ static int start_child(children_t *children, int slot)
         pid = fork();
         if (pid == 0) {
             pod_close(&parent_end);
-            become_child(children, slot, child_end);
+            become_child(children, slot, child_end, parent);
         }
         if (pid < 0) {
             rv = errno;

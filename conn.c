@@ -29,7 +29,6 @@
 
 #include "clock.h"
 #include "conn.h"
-#include "linger.h"
 
 extern module AP_MODULE_DECLARE_DATA mpm_event_module;
 
@@ -135,6 +134,16 @@ void conn_set_state(conn_t *conn, conn_state_e state, int parked)
     conn->counted = count;
 }
 
+int conn_is_brief(const conn_t *conn)
+{
+    return apr_table_get(conn->c->notes, "short-lingering-close") != NULL;
+}
+
+void conn_make_brief(conn_t *conn)
+{
+    apr_table_setn(conn->c->notes, "short-lingering-close", "1");
+}
+
 void conn_unpark(conn_t *conn, parking_verdict_e verdict)
 {
     const conn_row_t *row = &rows[conn->cs.state];
@@ -145,7 +154,7 @@ void conn_unpark(conn_t *conn, parking_verdict_e verdict)
     }
     conn->stalled = conn->cs.state == CONN_STATE_WRITE_COMPLETION;
     if (row->polite || verdict != PARKING_EXPIRED) {
-        linger_ask_short(conn);
+        conn_make_brief(conn);
     }
     conn_set_state(conn, row->expired, 0);
 }
@@ -305,10 +314,7 @@ static conn_state_e complete_write(conn_t *conn, int *park)
         *park = 0;
         return CONN_STATE_PROCESSING;
     }
-    if (runtime_stop_mode(conn->runtime) != RUNTIME_RUN) {
-        *park = 0;
-        return CONN_STATE_LINGER;
-    }
+    /* Even when we drain: this client has not been told to expect an end. */
     return CONN_STATE_KEEPALIVE;
 }
 
@@ -339,6 +345,7 @@ conn_verdict_e conn_run(conn_t *conn, int worker, apr_thread_t *thread)
             }
             conn_set_state(conn, next, 0);
             break;
+        case CONN_STATE_KEEPALIVE: /* so a module has left it */
         case CONN_STATE_WRITE_COMPLETION:
             conn_set_state(conn, complete_write(conn, &park), park);
             if (park) {
@@ -349,12 +356,12 @@ conn_verdict_e conn_run(conn_t *conn, int worker, apr_thread_t *thread)
             conn_set_state(conn, CONN_STATE_ASYNC_WAITIO, 1);
             return CONN_PARK;
         default:
-            return linger_start(conn);
+            return CONN_LINGER;
         }
     }
 }
 
-static apr_interval_time_t time_to_wait(conn_t *conn, apr_time_t now)
+static apr_interval_time_t time_to_wait(const conn_t *conn)
 {
     const server_rec *s = conn->server;
 
@@ -365,8 +372,9 @@ static apr_interval_time_t time_to_wait(conn_t *conn, apr_time_t now)
         }
         return s->keep_alive_timeout;
     case CONN_TIME_LINGER:
+        return CONN_LINGER_TIME;
     case CONN_TIME_LINGER_SHORT:
-        return conn->linger_until > now ? conn->linger_until - now : 0;
+        return CONN_LINGER_TIME_SHORT;
     default:
         return s->timeout;
     }
@@ -375,9 +383,10 @@ static apr_interval_time_t time_to_wait(conn_t *conn, apr_time_t now)
 int conn_park(conn_t **pconn)
 {
     conn_t *conn = *pconn;
+    runtime_t *runtime = conn->runtime;
     conn_sense_e sense = conn->cs.sense;
     parked_t *parked = &conn->parked;
-    apr_time_t now = clock_now();
+    int unaware = !conn->saw_stop;
 
     if (sense == CONN_SENSE_DEFAULT) {
         sense = rows[conn->cs.state].sense;
@@ -393,10 +402,14 @@ int conn_park(conn_t **pconn)
     suspend(conn);
     *pconn = NULL;
     CONN_GIVE(conn, CONN_OWNER_WORKER, CONN_OWNER_PARKING);
-    if (parking_put(conn->runtime->parking, &parked, (int)conn->cs.state,
+    if (parking_put(runtime->parking, &parked, (int)conn->cs.state,
                     sense == CONN_SENSE_WANT_WRITE ? APR_POLLOUT
                                                    : APR_POLLIN | APR_POLLHUP,
-                    time_to_wait(conn, now), now)) {
+                    time_to_wait(conn), clock_now())) {
+        /* It may have to be told at once that we have begun to stop. */
+        if (unaware && runtime_stop_mode(runtime) != RUNTIME_RUN) {
+            parking_wake(runtime->parking);
+        }
         return 1;
     }
     CONN_GIVE(conn, CONN_OWNER_PARKING, CONN_OWNER_WORKER);

@@ -39,9 +39,10 @@ typedef struct conn_t conn_t;
 
 /* What the worker is to do with a connection it has run. */
 typedef enum {
-    CONN_PARK, /* its state says for what and how long */
-    CONN_HOLD, /* a module has it */
-    CONN_CLOSE /* nothing more is wanted of it */
+    CONN_PARK,   /* its state says for what and how long */
+    CONN_HOLD,   /* a module has it */
+    CONN_LINGER, /* close it politely: linger_start */
+    CONN_CLOSE   /* nothing more is wanted of it */
 } conn_verdict_e;
 
 /* Which of the server's times a parked connection may wait. */
@@ -49,9 +50,13 @@ typedef enum {
     CONN_TIME_NONE,
     CONN_TIME_IO,        /* Timeout */
     CONN_TIME_KEEPALIVE, /* KeepAliveTimeout */
-    CONN_TIME_LINGER,
-    CONN_TIME_LINGER_SHORT
+    CONN_TIME_LINGER,      /* CONN_LINGER_TIME */
+    CONN_TIME_LINGER_SHORT /* CONN_LINGER_TIME_SHORT */
 } conn_time_e;
+
+/* How long a client may go on after we have shut down: as core's own. */
+#define CONN_LINGER_TIME apr_time_from_sec(30)
+#define CONN_LINGER_TIME_SHORT apr_time_from_sec(2)
 
 /* Who may touch a connection. */
 typedef enum {
@@ -85,7 +90,6 @@ struct conn_t {
     request_rec *r;           /* owner; the request in progress or NULL */
     server_rec *server;       /* owner; whose time-outs it is under */
     status_count_e counted;   /* owner; what it is counted as */
-    apr_time_t linger_until;  /* owner; from the start of lingering */
     int suspended;            /* owner; suspend_connection hooks have run */
     int saw_stop;             /* owner; its modules ran since the child
                                * began to stop */
@@ -125,6 +129,11 @@ conn_t *conn_make(runtime_t *runtime, apr_pool_t *pool, apr_socket_t *csd);
  * is counted as its row says. [owner]
  */
 void conn_set_state(conn_t *conn, conn_state_e state, int parked);
+
+/* Is this connection to linger only briefly? Ask for that, as
+ * mod_reqtimeout does. [owner] */
+int conn_is_brief(const conn_t *conn);
+void conn_make_brief(conn_t *conn);
 
 /*
  * Put a connection whose wait is over into the state its row says, for a

@@ -16,6 +16,8 @@
 
 /* held: see held.h */
 
+#include <stdatomic.h>
+
 #include "apr_thread_mutex.h"
 
 #include "held.h"
@@ -26,6 +28,7 @@ struct held_t {
     apr_thread_mutex_t *lock;
     held_moved_on_fn *moved_on; /* const */
     struct held_ring_t ring;    /* lock */
+    atomic_int count;           /* atomic: of the ring's entries */
     int num_workers;            /* const */
     apr_uint64_t begun;         /* lock: callbacks begun so far */
     apr_uint64_t *running;      /* lock: which one each worker runs, or 0 */
@@ -49,6 +52,7 @@ void held_put(held_t *held, held_entry_t *entry)
     apr_thread_mutex_lock(held->lock);
     entry->moved_on = 0;
     APR_RING_INSERT_TAIL(&held->ring, entry, held_entry_t, link);
+    atomic_fetch_add(&held->count, 1);
     apr_thread_mutex_unlock(held->lock);
 }
 
@@ -85,6 +89,10 @@ held_entry_t *held_take(held_t *held)
     held_entry_t *entry, *found = NULL;
     apr_uint64_t oldest;
 
+    /* Who puts one looks afterwards itself: no need to be exact here. */
+    if (atomic_load_explicit(&held->count, memory_order_relaxed) == 0) {
+        return NULL;
+    }
     apr_thread_mutex_lock(held->lock);
     oldest = oldest_running(held);
     APR_RING_FOREACH(entry, &held->ring, held_entry_t, link)
@@ -96,6 +104,7 @@ held_entry_t *held_take(held_t *held)
         if (entry->moved_on != 0 && entry->moved_on <= oldest) {
             found = entry;
             APR_RING_REMOVE(found, link);
+            atomic_fetch_sub(&held->count, 1);
             break;
         }
     }

@@ -18,8 +18,8 @@
  * held: connections that a module has taken over (CONN_STATE_SUSPENDED).
  *
  * httpd 2.4 has no call by which a module gives such a connection back: it
- * moves the state on in one of its timed callbacks.  So after each callback
- * these connections are looked at again.
+ * moves the state on in one of its timed callbacks.  So these connections
+ * are looked at again after each entry a worker has run.
  *
  * A connection is ours again only when every callback that may have moved it
  * on has returned: the state changes before the module's last touch of it.

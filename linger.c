@@ -21,7 +21,6 @@
 #include "http_core.h"
 #include "http_log.h"
 
-#include "clock.h"
 #include "linger.h"
 
 APLOG_USE_MODULE(mpm_event);
@@ -31,11 +30,6 @@ APLOG_USE_MODULE(mpm_event);
 
 /* Reads per call, so that one fast sender does not keep the listener. */
 #define MAX_READS 16
-
-void linger_ask_short(conn_t *conn)
-{
-    apr_table_setn(conn->c->notes, "short-lingering-close", "1");
-}
 
 conn_verdict_e linger_start(conn_t *conn)
 {
@@ -52,11 +46,9 @@ conn_verdict_e linger_start(conn_t *conn)
     if (ap_start_lingering_close(c)) {
         return CONN_CLOSE;
     }
-    brief = apr_table_get(c->notes, "short-lingering-close") != NULL
+    brief = conn_is_brief(conn)
             || runtime_stop_mode(conn->runtime) != RUNTIME_RUN;
     apr_socket_timeout_set(conn->csd, 0);
-    conn->linger_until = clock_now()
-                         + (brief ? LINGER_TIME_SHORT : LINGER_TIME);
     conn_set_state(conn,
                    brief ? CONN_STATE_LINGER_SHORT : CONN_STATE_LINGER_NORMAL,
                    0);

@@ -30,13 +30,6 @@
 
 #include "conn.h"
 
-/* How long a client may go on after we have shut down: as core's own. */
-#define LINGER_TIME apr_time_from_sec(30)
-#define LINGER_TIME_SHORT apr_time_from_sec(2)
-
-/* Ask for the short time, as mod_reqtimeout does. [owner] */
-void linger_ask_short(conn_t *conn);
-
 /*
  * Start closing: CONN_PARK while the client may still send, CONN_CLOSE when
  * it does not. [worker]

@@ -111,6 +111,15 @@ static void report_failure(listener_t *l, conn_t *conn)
                  "connection", id, conn_row(conn->cs.state)->name);
 }
 
+static int has_input(conn_t *conn)
+{
+    apr_os_sock_t fd;
+    char c;
+
+    return apr_os_sock_get(&fd, conn->csd) == APR_SUCCESS
+           && recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 static void expire(listener_t *l)
 {
     parking_t *parking = l->runtime->parking;
@@ -121,7 +130,13 @@ static void expire(listener_t *l)
         hand_over(l, CONN_OF_PARKED(parked), PARKING_FAILED);
     }
     while ((parked = parking_take_expired(parking, l->now)) != NULL) {
-        hand_over(l, CONN_OF_PARKED(parked), PARKING_EXPIRED);
+        conn_t *conn = CONN_OF_PARKED(parked);
+
+        /* Its event may be among those the next wait will tell of. */
+        hand_over(l, conn,
+                  conn->cs.state == CONN_STATE_KEEPALIVE && has_input(conn)
+                      ? PARKING_READY
+                      : PARKING_EXPIRED);
     }
 }
 
@@ -134,15 +149,6 @@ static void start_timers(listener_t *l)
 
         fdqueue_push(l->runtime->queue, &entry, FDQUEUE_NOW);
     }
-}
-
-static int has_input(conn_t *conn)
-{
-    apr_os_sock_t fd;
-    char c;
-
-    return apr_os_sock_get(&fd, conn->csd) == APR_SUCCESS
-           && recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 /*
@@ -195,11 +201,11 @@ static void tell_waiting(listener_t *l)
     parked_t *parked;
 
     while ((parked = parking_find(parking, CONN_STATE_ASYNC_WAITIO,
-                                  is_unaware))
-               != NULL
-           && parking_take(parking, parked, PARKING_EVICTED) != NULL) {
+                                  is_unaware, l->now))
+           != NULL) {
         conn_t *conn = CONN_OF_PARKED(parked);
 
+        parking_take(parking, parked, PARKING_EVICTED);
         hand_over(l, conn,
                   atomic_load(&conn->streams) > 0 || has_input(conn)
                       ? PARKING_READY
@@ -207,7 +213,11 @@ static void tell_waiting(listener_t *l)
     }
 }
 
-/* This child takes no more connections and hurries those it has. */
+/*
+ * This child takes no more connections. Idle kept-alive ones wait for what
+ * is left of their time: a request that comes meanwhile is answered, and
+ * core says "close" in the answer, because we are stopping.
+ */
 static void drain(listener_t *l)
 {
     runtime_t *rt = l->runtime;
@@ -222,8 +232,7 @@ static void drain(listener_t *l)
     }
     /* A worker may have parked one without knowing, so each turn again. */
     tell_waiting(l);
-    parking_shorten(rt->parking, CONN_STATE_KEEPALIVE, 0, l->now);
-    parking_shorten(rt->parking, CONN_STATE_LINGER_NORMAL, LINGER_TIME_SHORT,
+    parking_shorten(rt->parking, CONN_STATE_LINGER_NORMAL, CONN_LINGER_TIME_SHORT,
                     l->now);
 }
 

@@ -227,15 +227,14 @@ static void run_alone(run_t *run)
 {
     children_t *children = &run->children;
     slots_t *slots = &children->retained->slots;
-    child_start_t start = {children->server,
-                           children->pconf,
-                           children->settings,
-                           startup_listeners(children->pconf, 0),
-                           0,
-                           -1,
-                           1,
-                           &children->signals,
-                           children->runtime};
+    child_start_t start = {.server = children->server,
+                           .pconf = children->pconf,
+                           .settings = children->settings,
+                           .listeners = startup_listeners(children->pconf, 0),
+                           .pod = -1,
+                           .one_process = 1,
+                           .signals = &children->signals,
+                           .runtime = children->runtime};
     int code;
 
     slots_enter(slots, 0, getpid(), children->retained->mpm->my_generation, -1,

@@ -381,7 +381,8 @@ parked_t *parking_oldest(parking_t *parking, int tag)
     return oldest;
 }
 
-parked_t *parking_find(parking_t *parking, int tag, parking_match_fn *match)
+parked_t *parking_find(parking_t *parking, int tag, parking_match_fn *match,
+                       apr_time_t now)
 {
     parking_queue_t *q;
     parked_t *parked;
@@ -392,8 +393,14 @@ parked_t *parking_find(parking_t *parking, int tag, parking_match_fn *match)
         }
         APR_RING_FOREACH(parked, &q->ring, parked_t, link)
         {
-            if (match(parked)) {
+            if (!match(parked)) {
+                continue;
+            }
+            if (atomic_load(&parked->meet) & ARMED) {
                 return parked;
+            }
+            if (now + ARMING_TIME < parking->due) {
+                parking->due = now + ARMING_TIME;
             }
         }
     }

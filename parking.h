@@ -139,8 +139,13 @@ parked_t *parking_oldest(parking_t *parking, int tag);
 /* Is this the one looked for? */
 typedef int parking_match_fn(const parked_t *parked);
 
-/* One with tag that matches, still parked; or NULL. [listener] */
-parked_t *parking_find(parking_t *parking, int tag, parking_match_fn *match);
+/*
+ * One with tag that matches, still parked and to be taken; or NULL. If one
+ * that matches is still being armed, parking_wait returns in a moment, to
+ * look again. [listener]
+ */
+parked_t *parking_find(parking_t *parking, int tag, parking_match_fn *match,
+                       apr_time_t now);
 
 /* Let none with tag wait longer than max_wait from now. [listener] */
 void parking_shorten(parking_t *parking, int tag,

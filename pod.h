@@ -64,7 +64,7 @@ apr_status_t pod_create(pod_t **pod, int child_end, apr_pool_t *pool);
 
 /*
  * Sleep until there is something to know; timeout in microseconds, -1 for
- * no end. Once the parent was told gone, that is not said again. [main]
+ * no end. Once the parent was said to be gone, that is not said again. [main]
  */
 pod_word_e pod_wait(pod_t *pod, const signals_t *sig,
                     apr_interval_time_t timeout);

@@ -48,7 +48,11 @@ void runtime_request_stop(runtime_t *runtime, runtime_stop_e mode,
 
 void runtime_conn_gone(runtime_t *runtime)
 {
-    if (runtime_stop_mode(runtime) != RUNTIME_RUN
+    /*
+     * Race with the listener, which raises the mode's effect and then looks
+     * at the number: one of the two sees what the other has done.
+     */
+    if (atomic_load(&runtime->stop) != RUNTIME_RUN
         && status_conns(&runtime->status) == 0) {
         parking_wake(runtime->parking);
     }
@@ -56,8 +60,6 @@ void runtime_conn_gone(runtime_t *runtime)
 
 void runtime_thread_ends(runtime_t *runtime)
 {
-    /* The main thread may be gone as soon as it sees none left: the pod is
-     * the last thing to be touched, and the process's to clean up. */
     atomic_fetch_sub(&runtime->threads, 1);
     pod_wake(runtime->pod);
 }

@@ -69,7 +69,7 @@ struct runtime_t {
     struct worker_t *workers;     /* const; an array */
     status_t status;              /* see status.h */
     atomic_int stop;              /* atomic: runtime_stop_e, only rises */
-    atomic_int exit_code;         /* atomic: the first that was asked for */
+    atomic_int exit_code;         /* atomic: the first that is not 0 */
     atomic_int threads;           /* atomic: listener and workers alive */
 };
 

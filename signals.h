@@ -46,7 +46,8 @@ typedef struct signals_t {
  */
 void signals_hold(signals_t *sig);
 
-/* Back to the mask and the handling of children's ends of before. [parent] */
+/* Back to the mask of before, and to no handler for children's ends.
+ * [parent] */
 void signals_release(const signals_t *sig);
 
 /*

@@ -21,6 +21,7 @@
 
 #include "acceptor.h"
 #include "conn.h"
+#include "linger.h"
 #include "worker.h"
 
 APLOG_USE_MODULE(mpm_event);
@@ -63,6 +64,9 @@ static void run_conn(worker_t *worker, conn_t *conn)
 
         atomic_store(&worker->busy, conn->csd);
         verdict = conn_run(conn, worker->id, worker->thread);
+        if (verdict == CONN_LINGER) {
+            verdict = linger_start(conn);
+        }
         reclaim_socket(worker);
         switch (verdict) {
         case CONN_PARK:
@@ -73,7 +77,7 @@ static void run_conn(worker_t *worker, conn_t *conn)
         case CONN_HOLD:
             conn_hold(&conn);
             break;
-        case CONN_CLOSE:
+        default:
             conn_close(&conn);
             break;
         }

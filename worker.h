@@ -32,7 +32,7 @@
 typedef struct worker_t {
     runtime_t *runtime;           /* const after start */
     int id;                       /* const after start; scoreboard thread */
-    apr_thread_t *thread;         /* main: to join it */
+    apr_thread_t *thread;         /* const once it runs; main joins it */
     _Atomic(apr_socket_t *) busy; /* atomic: socket of the connection it is
                                    * in; nobody's while it is in use */
 } worker_t;

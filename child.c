@@ -278,10 +278,7 @@ static void watch_parent(child_t *child)
 {
 #if defined(HAVE_PRCTL) && defined(PR_SET_PDEATHSIG)
     if (!child->start->one_process) {
-        prctl(PR_SET_PDEATHSIG, SIGTERM);
-        if (is_orphan(child)) {
-            term_came = 1;
-        }
+        prctl(PR_SET_PDEATHSIG, SIGNALS_PARENT_GONE);
     }
 #else
     (void)child;
@@ -327,17 +324,11 @@ static int watch_over(child_t *child)
         default:
             break;
         }
+        if (is_orphan(child)) {
+            runtime_request_stop(rt, RUNTIME_DRAIN, 0);
+        }
         if (is_told_by_signal(child)) {
-            /* Its parent's end is a reason to drain; TERM, or TERM after
-             * that, is one to leave. */
-            term_came = 0;
-            runtime_request_stop(rt,
-                                 is_orphan(child)
-                                         && runtime_stop_mode(rt)
-                                                == RUNTIME_RUN
-                                     ? RUNTIME_DRAIN
-                                     : RUNTIME_EXIT,
-                                 0);
+            runtime_request_stop(rt, RUNTIME_EXIT, 0);
         }
     }
     /* It may all have been over before we woke. */

@@ -223,6 +223,7 @@ static void child_ended(children_t *children, apr_proc_t *proc,
         death.old = retained->slots.slots[slot].generation != generation;
         death.serving = slots_serves(&retained->slots, slot, generation);
         bucket = &retained->buckets[slot % retained->mpm->num_buckets];
+        children_healthy(children, NULL); /* it may have been, up to now */
         slots_leave(&retained->slots, slot, children->server);
     }
     else if (death.end != SPAWN_END_FATAL) {

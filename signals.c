@@ -28,8 +28,9 @@ static const int parent_signals[] = {SIGTERM, SIGINT,  SIGHUP,
 #define NUM_PARENT_SIGNALS \
     ((int)(sizeof(parent_signals) / sizeof(parent_signals[0])))
 
-/* Only there so that the end of a child interrupts the parent's sleep. */
-static void child_ended(int sig)
+/* Only there so that the end of a child, or of the parent, interrupts the
+ * sleep. */
+static void look_up(int sig)
 {
     (void)sig;
 }
@@ -58,7 +59,7 @@ void signals_hold(signals_t *sig)
     for (i = 0; i < NUM_PARENT_SIGNALS; i++) {
         sigdelset(&sig->asleep, parent_signals[i]);
     }
-    set_handler(SIGCHLD, child_ended);
+    set_handler(SIGCHLD, look_up);
 }
 
 void signals_release(const signals_t *sig)
@@ -72,7 +73,7 @@ void signals_start_child(const signals_t *sig, void (*handler)(int))
     set_handler(SIGTERM, handler);
     set_handler(SIGINT, SIG_IGN);
     set_handler(SIGHUP, SIG_IGN);
-    set_handler(SIGUSR1, SIG_IGN);
+    set_handler(SIGNALS_PARENT_GONE, look_up);
     set_handler(SIGWINCH, SIG_IGN);
     set_handler(SIGCHLD, SIG_DFL);
     pthread_sigmask(SIG_SETMASK, &sig->outside, NULL);
@@ -94,6 +95,7 @@ void signals_take_term(signals_t *sig, int interactive)
     pthread_sigmask(SIG_SETMASK, &all, &sig->outside);
     sig->asleep = all;
     sigdelset(&sig->asleep, SIGTERM);
+    sigdelset(&sig->asleep, SIGNALS_PARENT_GONE);
     if (interactive) {
         sigdelset(&sig->asleep, SIGINT);
     }

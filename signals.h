@@ -35,6 +35,9 @@
 
 #include "apr_time.h"
 
+/* For a child to be sent when its parent is gone, where that can be had. */
+#define SIGNALS_PARENT_GONE SIGUSR1
+
 typedef struct signals_t {
     sigset_t outside; /* the mask before signals_hold */
     sigset_t asleep;  /* the mask while signals_sleep waits */
@@ -58,8 +61,9 @@ void signals_release(const signals_t *sig);
 void signals_start_child(const signals_t *sig, void (*handler)(int));
 
 /*
- * From now on this thread is interrupted by TERM (and INT, if interactive)
- * while it is in signals_sleep, and at no other time. [main]
+ * From now on this thread is interrupted by TERM and SIGNALS_PARENT_GONE
+ * (and INT, if interactive) while it is in signals_sleep, and at no other
+ * time. [main]
  */
 void signals_take_term(signals_t *sig, int interactive);
 

@@ -167,7 +167,7 @@ def close_notify_at_a_graceful_restart(t):
 
 @test(stock="pass", item="6.4 6.5", needs="ssl dav dav_fs alias", core=True)
 def big_upload_and_download(t):
-    s = secure(t, threads=4, modules="dav dav_fs alias", timeout=20,
+    s = secure(t, threads=12, modules="dav dav_fs alias", timeout=20,
                conf='DavLockDB "{root}/scratch/locks"\n'
                     'Alias /up "{root}/scratch"\n'
                     '<Directory "{root}/scratch">\nDav On\n'

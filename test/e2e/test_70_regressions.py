@@ -209,7 +209,8 @@ def r03_reloads_leave_nothing_behind(t):
         if count % 10 == 0:
             sizes.append((procs.rss_kb(s.pid), len(procs.fds(s.pid))))
     t.equal(s.get("/").status, 200, "afterwards")
-    t.equal(sizes[-1][1], sizes[0][1], "descriptors: %s" % sizes)
+    wait_until(lambda: len(procs.fds(s.pid)) <= sizes[0][1], 10,
+               lambda: "descriptors: %s" % sizes)
     t.check(sizes[-1][0] < sizes[0][0] + 1500, "KiB: %s" % sizes)
     t.equal(s.status()["ParentServerMPMGeneration"], len(sizes) * 10,
             "generation")
@@ -373,7 +374,10 @@ def r24_reload_deadlock(t):
         before = load.answered
         wait_until(lambda b=before: load.answered > b + 10, 20)
     counts = load.stop()
-    t.equal((counts["refused"], counts["lost"], counts["wrong"]), (0, 0, 0),
+    # Stock now and then resets a new connection.
+    t.check(counts["lost"] <= (5 if t.env.stock else 0),
+            "clients: %s" % load.notes)
+    t.equal((counts["refused"], counts["wrong"]), (0, 0),
             "clients: %s" % load.notes)
     for pid in seen - set(s.children()):
         s.wait_child_gone(pid, 15)

@@ -33,17 +33,16 @@
 
 APLOG_USE_MODULE(mpm_event);
 
-/* In a new process: be the child in this slot. */
-static void become_child(children_t *children, int slot, int pod,
+/* In a new process: be the child in this slot, whose bucket is mine. */
+static void become_child(children_t *children, int slot, int mine, int pod,
                          pid_t parent)
 {
     ap_unixd_mpm_retained_data *mpm = children->retained->mpm;
-    int mine = slot % mpm->num_buckets;
     child_start_t start = {.server = children->server,
                            .pconf = children->pconf,
                            .settings = children->settings,
-                           .listeners = startup_listeners(children->pconf,
-                                                          mine),
+                           .listeners =
+                               startup_listeners(children->pconf, mine),
                            .slot = slot,
                            .pod = pod,
                            .parent = parent,
@@ -60,8 +59,8 @@ static void become_child(children_t *children, int slot, int pod,
     child_main(&start);
 }
 
-/* Start a child in this slot: 0 if that was not possible. */
-static int start_child(children_t *children, int slot)
+/* Start a child in this slot and bucket: 0 if that was not possible. */
+static int start_child(children_t *children, int slot, int bucket)
 {
     retained_t *retained = children->retained;
     int child_end, parent_end;
@@ -74,7 +73,7 @@ static int start_child(children_t *children, int slot)
         pid = fork();
         if (pid == 0) {
             pod_close(&parent_end);
-            become_child(children, slot, child_end, parent);
+            become_child(children, slot, bucket, child_end, parent);
         }
         if (pid < 0) {
             rv = errno;
@@ -89,7 +88,7 @@ static int start_child(children_t *children, int slot)
         return 0;
     }
     slots_enter(&retained->slots, slot, pid, retained->mpm->my_generation,
-                parent_end, children->server);
+                bucket, parent_end, children->server);
     return 1;
 }
 
@@ -103,7 +102,7 @@ static int start_in_bucket(children_t *children, int bucket, int n)
         int slot = slots_find_free(&retained->slots, bucket,
                                    retained->mpm->num_buckets);
 
-        if (slot < 0 || !start_child(children, slot)) {
+        if (slot < 0 || !start_child(children, slot, bucket)) {
             break;
         }
         started++;
@@ -209,6 +208,7 @@ static void child_ended(children_t *children, apr_proc_t *proc,
     spawn_death_t death = {SPAWN_END_NORMAL, 0, 0};
     spawn_bucket_t *bucket = NULL;
     spawn_decision_t decision;
+    int b = 0;
 
     if (rc == APEXIT_CHILDFATAL) {
         death.end = SPAWN_END_FATAL;
@@ -222,7 +222,8 @@ static void child_ended(children_t *children, apr_proc_t *proc,
     if (slot >= 0) {
         death.old = retained->slots.slots[slot].generation != generation;
         death.serving = slots_serves(&retained->slots, slot, generation);
-        bucket = &retained->buckets[slot % retained->mpm->num_buckets];
+        b = retained->slots.slots[slot].bucket;
+        bucket = &retained->buckets[b];
         children_healthy(children, NULL); /* it may have been, up to now */
         slots_leave(&retained->slots, slot, children->server);
     }
@@ -236,7 +237,8 @@ static void child_ended(children_t *children, apr_proc_t *proc,
     if (decision.stop) {
         children->give_up = APEXIT_CHILDFATAL;
     }
-    if (decision.fork && start_child(children, slot) == 0 && bucket != NULL) {
+    if (decision.fork && start_child(children, slot, b) == 0
+        && bucket != NULL) {
         spawn_slow_down(bucket);
     }
 }
@@ -258,13 +260,11 @@ static void maintain_bucket(children_t *children, int b, spawn_totals_t *totals)
 {
     retained_t *retained = children->retained;
     ap_generation_t generation = retained->mpm->my_generation;
-    int num_buckets = retained->mpm->num_buckets;
     spawn_census_t census;
     spawn_decision_t decision;
 
     slots_census(&retained->slots, generation,
-                 children->settings->threads_per_child, b, num_buckets,
-                 &census);
+                 children->settings->threads_per_child, b, &census);
     decision =
         spawn_decide(&retained->buckets[b], &children->limits, &census, totals);
     report(children, decision.report);
@@ -272,10 +272,9 @@ static void maintain_bucket(children_t *children, int b, spawn_totals_t *totals)
         spawn_slow_down(&retained->buckets[b]);
     }
     if (decision.retire) {
-        slots_tell(
-            &retained->slots,
-            slots_least_busy(&retained->slots, generation, b, num_buckets),
-            POD_DRAIN);
+        slots_tell(&retained->slots,
+                   slots_least_busy(&retained->slots, generation, b),
+                   POD_DRAIN);
     }
 }
 
@@ -287,9 +286,9 @@ int children_healthy(children_t *children, int *idle)
     for (b = 0; b < retained->mpm->num_buckets; b++) {
         spawn_census_t census;
 
-        healthy += slots_census(&retained->slots, retained->mpm->my_generation,
-                                children->settings->threads_per_child, b,
-                                retained->mpm->num_buckets, &census);
+        healthy +=
+            slots_census(&retained->slots, retained->mpm->my_generation,
+                         children->settings->threads_per_child, b, &census);
         sum += census.idle;
     }
     if (idle != NULL) {

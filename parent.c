@@ -237,8 +237,8 @@ static void run_alone(run_t *run)
                            .runtime = children->runtime};
     int code;
 
-    slots_enter(slots, 0, getpid(), children->retained->mpm->my_generation, -1,
-                children->server);
+    slots_enter(slots, 0, getpid(), children->retained->mpm->my_generation, 0,
+                -1, children->server);
     code = child_main(&start);
     slots_leave(slots, 0, children->server);
     exit(code);

@@ -41,14 +41,18 @@ void slots_init(slots_t *slots, int num, apr_pool_t *pool)
 
 int slots_find_free(const slots_t *slots, int bucket, int num_buckets)
 {
-    int i;
+    int i, any = -1;
 
-    for (i = bucket; i < slots->num; i += num_buckets) {
-        if (slots->slots[i].pid == 0) {
+    for (i = 0; i < slots->num; i++) {
+        if (slots->slots[i].pid != 0) {
+            continue;
+        }
+        if (i % num_buckets == bucket) {
             return i;
         }
+        any = any < 0 ? i : any;
     }
-    return -1;
+    return any;
 }
 
 int slots_find(const slots_t *slots, pid_t pid)
@@ -64,13 +68,15 @@ int slots_find(const slots_t *slots, pid_t pid)
 }
 
 void slots_enter(slots_t *slots, int i, pid_t pid,
-                 ap_generation_t generation, int pod, server_rec *server)
+                 ap_generation_t generation, int bucket, int pod,
+                 server_rec *server)
 {
     slot_t *slot = &slots->slots[i];
     process_score *ps = ap_get_scoreboard_process(i);
 
     slot->pid = pid;
     slot->generation = generation;
+    slot->bucket = bucket;
     slot->pod = pod;
     slot->told = POD_NOTHING;
     if (i >= slots->top) {
@@ -177,26 +183,26 @@ void slots_count(const slots_t *slots, ap_generation_t generation,
     totals->free_slots = slots->num - totals->children;
     for (bucket = 0; bucket < num_buckets; bucket++) {
         totals->empty_buckets
-            += slots_least_busy(slots, generation, bucket, num_buckets) < 0;
+            += slots_least_busy(slots, generation, bucket) < 0;
     }
 }
 
 int slots_census(const slots_t *slots, ap_generation_t generation,
-                 int threads, int bucket, int num_buckets,
-                 spawn_census_t *census)
+                 int threads, int bucket, spawn_census_t *census)
 {
     int healthy = 0;
     int i, t;
 
     memset(census, 0, sizeof(*census));
-    for (i = bucket; i < slots->num; i += num_buckets) {
+    for (i = 0; i < slots->num; i++) {
         int idle = 0, up = 0, not_accepting;
 
         if (slots->slots[i].pid == 0) {
             census->free_slots++;
             continue;
         }
-        if (!slots_serves(slots, i, generation)) {
+        if (slots->slots[i].bucket != bucket
+            || !slots_serves(slots, i, generation)) {
             continue;
         }
         for (t = 0; t < threads; t++) {
@@ -217,15 +223,16 @@ int slots_census(const slots_t *slots, ap_generation_t generation,
 }
 
 int slots_least_busy(const slots_t *slots, ap_generation_t generation,
-                     int bucket, int num_buckets)
+                     int bucket)
 {
     apr_uint32_t least = 0;
     int i, found = -1;
 
-    for (i = bucket; i < slots->top; i += num_buckets) {
+    for (i = 0; i < slots->top; i++) {
         apr_uint32_t conns;
 
-        if (!slots_serves(slots, i, generation)) {
+        if (slots->slots[i].bucket != bucket
+            || !slots_serves(slots, i, generation)) {
             continue;
         }
         conns = ap_get_scoreboard_process(i)->connections;

@@ -38,6 +38,7 @@
 typedef struct slot_t {
     pid_t pid;                  /* 0: free */
     ap_generation_t generation;
+    int bucket;                 /* the listeners it has */
     int pod;                    /* the parent's end, -1: none */
     pod_word_e told;            /* the strongest word it was told */
 } slot_t;
@@ -51,18 +52,23 @@ typedef struct slots_t {
 /* A table of num slots that lives as long as pool: the process. */
 void slots_init(slots_t *slots, int num, apr_pool_t *pool);
 
-/* A free slot of this bucket, -1 if there is none. */
+/*
+ * A free slot, -1 if there is none; one whose number modulo num_buckets is
+ * the bucket's if possible, so that children of all buckets alternate.
+ */
 int slots_find_free(const slots_t *slots, int bucket, int num_buckets);
 
 /* The slot of a child, -1 if it is none of ours. */
 int slots_find(const slots_t *slots, pid_t pid);
 
 /*
- * A child sits in slot i from now on, reached by pod, which the table takes
- * over; the scoreboard and modules are told.
+ * The child pid sits in slot i from now on, with the listeners of bucket,
+ * reached by pod, which the table takes over; the scoreboard and modules are
+ * told.
  */
 void slots_enter(slots_t *slots, int i, pid_t pid,
-                 ap_generation_t generation, int pod, server_rec *server);
+                 ap_generation_t generation, int bucket, int pod,
+                 server_rec *server);
 
 /* The child in slot i is gone; the scoreboard and modules are told. */
 void slots_leave(slots_t *slots, int i, server_rec *server);
@@ -93,12 +99,11 @@ void slots_count(const slots_t *slots, ap_generation_t generation,
  * many of them have all their workers up.
  */
 int slots_census(const slots_t *slots, ap_generation_t generation,
-                 int threads, int bucket, int num_buckets,
-                 spawn_census_t *census);
+                 int threads, int bucket, spawn_census_t *census);
 
 /* The child of this bucket that has the least to lose by going: of those
  * that serve, the one with the fewest connections; -1 if there is none. */
 int slots_least_busy(const slots_t *slots, ap_generation_t generation,
-                     int bucket, int num_buckets);
+                     int bucket);
 
 #endif /* EVENT_SLOTS_H */

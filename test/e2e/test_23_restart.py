@@ -67,7 +67,7 @@ def graceful_finishes_what_runs(t):
     wait_until(lambda: running(s) >= 2)
     s.configure(conf="Header set X-Config new")
     s.graceful()
-    t.equal(s.get("/").headers["x-config"], "new", "configuration")
+    wait_until(lambda: s.get("/").headers["x-config"] == "new")
     partial.send("alhost\r\n\r\n")
     response = partial.read_response()
     t.equal((response.status, response.headers["x-config"],
@@ -322,7 +322,7 @@ def pid_file_over_restarts(t):
 def load_while_buckets_restart(t):
     """With listener buckets a reload may reset connections (that is core's
     doing), but never stops service."""
-    s = t.server(threads=4, processes=2, probe=True,
+    s = t.server(threads=4, processes=2, max_processes=6, probe=True,
                  mpm=dict(ServerLimit=16),
                  conf="ListenCoresBucketsRatio 1")
     load = client.Load(s.port, clients=4)

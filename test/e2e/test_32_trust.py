@@ -37,7 +37,7 @@ def survives(t, s, steps=("KILL", "USR1", "HUP")):
             for pid in s.children()[:1]:
                 s.signal("KILL", pid)
         else:
-            s.signal(step)
+            s.reload(step, 30)
         wait_until(lambda: s.gone() or serves(s), 20,
                    "served after " + step)
         t.check(not s.gone(), "the parent is gone after " + step)
@@ -56,7 +56,7 @@ def scribbled_cells(t):
         wait_until(lambda: s.conn().quiet(1.2) or True)
         t.check(not s.gone(), "the parent lives on")
         survives(t, s)
-        t.equal(s.stop(), 0, "exit code")
+        t.equal(s.stop(30), 0, "exit code")
 
 
 @test(stock="pass", item="4.6 #1 #45", needs="probe", timeout=120)

@@ -329,7 +329,7 @@ LuaMapHandler "^/lua$" "{root}/x.lua" handle
                     t.equal(conn.get("/lua?" + token).text, token, scope)
         together(4, client)
         s.graceful()
-        client(9)
+        t.equal(s.get("/lua?again").text, "again", "after a restart")
 
 
 @test(stock="pass", item="6.3", needs="echo", core=True)

@@ -82,11 +82,12 @@ def memory_is_given_back_under_max_mem_free(t):
 def thread_stack_size(t):
     s = serve(t, threads=6, conf="ThreadStackSize 409600")
     for child in s.children():
-        t.check(stacks(child, 409600) >= 6, "stacks of that size: %d"
-                % stacks(child, 409600))
+        wait_until(lambda c=child: stacks(c, 409600) >= 6, 10,
+                   "six stacks of that size")
     t.equal(s.get("/").status, 200, "request")
     s.configure(conf="")
     s.restart()
+    t.equal(s.get("/").status, 200, "request")
     t.equal(stacks(s.wait_children(1)[0], 409600), 0, "after a restart")
 
 

@@ -214,10 +214,13 @@ def buckets_of(s):
 
 
 def covered(s):
-    """True if a child listens on each socket that the parent has."""
+    """True if each child listens on one socket and each socket that the
+    parent has is some child's."""
     wanted = {inode for inode, port in procs.listeners(s.pid).values()
               if port == s.port}
-    return wanted <= set().union(*buckets_of(s).values())
+    found = list(buckets_of(s).values())
+    return all(len(inodes) == 1 for inodes in found) \
+        and wanted <= set().union(*found)
 
 
 @test(stock="pass", item="4.9 2.4", needs="probe")

@@ -47,7 +47,8 @@ struct acceptor_t {
     int num_doors;            /* const */
     int watching;             /* listener: the doors are in the poll set */
     int closed;               /* listener */
-    int conns_left;           /* listener: MaxConnectionsPerChild; -1: any */
+    int max_conns;            /* const; MaxConnectionsPerChild, 0: any */
+    int accepted;             /* listener; counted up to max_conns */
     apr_interval_time_t pause; /* listener: of the shortage going on, or 0 */
     apr_time_t retry_at;      /* listener: when that pause is over */
     atomic_int full;          /* listener writes, workers read: paused
@@ -79,7 +80,7 @@ acceptor_t *acceptor_create(runtime_t *runtime, ap_listen_rec *listeners,
         apr_socket_opt_set(lr->sd, APR_SO_NONBLOCK, 1);
     }
     a->runtime = runtime;
-    a->conns_left = max_conns > 0 ? max_conns : -1;
+    a->max_conns = max_conns > 0 ? max_conns : 0;
     a->retry_at = CLOCK_NEVER;
     atomic_init(&a->full, 1);
     return a;
@@ -133,6 +134,33 @@ static int is_passing(apr_status_t rv)
         ;
 }
 
+/* This child has taken all the connections it may, and need take no more. */
+static int is_done(const acceptor_t *a)
+{
+    return a->max_conns > 0 && a->accepted >= a->max_conns
+           && atomic_load(&a->runtime->relieved);
+}
+
+/*
+ * One more for MaxConnectionsPerChild. Another child is asked for in time,
+ * and until it is there this one goes on, as otherwise there might be nobody
+ * to accept; what is too many is not kept alive.
+ */
+static void count_conn(acceptor_t *a, conn_t *conn)
+{
+    if (a->accepted < a->max_conns) {
+        a->accepted++;
+    }
+    if (a->accepted >= a->max_conns - a->max_conns / 8) {
+        runtime_ask_relief(a->runtime);
+    }
+    conn->last = a->accepted == a->max_conns;
+    if (is_done(a)) {
+        /* Before a worker sees it: its answers are to say "close". */
+        runtime_request_stop(a->runtime, RUNTIME_DRAIN, 0);
+    }
+}
+
 /* Accept one and hand it over: APR_SUCCESS, or why there is none. */
 static apr_status_t accept_one(acceptor_t *a, ap_listen_rec *lr)
 {
@@ -154,9 +182,8 @@ static apr_status_t accept_one(acceptor_t *a, ap_listen_rec *lr)
     end_pause(a);
     conn = conn_make(rt, pool, csd);
     entry = &conn->entry;
-    if (a->conns_left > 0 && --a->conns_left == 0) {
-        /* Before a worker sees it: its answers are to say "close". */
-        runtime_request_stop(rt, RUNTIME_DRAIN, 0);
+    if (a->max_conns > 0) {
+        count_conn(a, conn);
     }
     CONN_GIVE(conn, CONN_OWNER_LISTENER, CONN_OWNER_QUEUE);
     fdqueue_push(rt->queue, &entry, FDQUEUE_NOW);
@@ -171,7 +198,7 @@ void acceptor_accept(acceptor_t *a, void *data, apr_time_t now)
     for (n = 0; n < BATCH; n++) {
         apr_status_t rv;
 
-        if (!a->watching || a->conns_left == 0 || !admits(a)) {
+        if (!a->watching || is_done(a) || !admits(a)) {
             return;
         }
         rv = accept_one(a, door->lr);
@@ -213,6 +240,10 @@ void acceptor_review(acceptor_t *a, apr_time_t now)
     int open;
 
     if (a->closed) {
+        return;
+    }
+    if (is_done(a)) {
+        runtime_request_stop(a->runtime, RUNTIME_DRAIN, 0);
         return;
     }
     if (a->retry_at <= now) {

@@ -174,6 +174,10 @@ static apr_status_t build_rooms(child_t *child)
     rt->settings = start->settings;
     rt->pool = pool;
     rt->slot = start->slot;
+    rt->note = start->note;
+    rt->bell = start->bell;
+    atomic_init(&rt->relieved, 0);
+    atomic_init(&rt->hurry, 0);
     atomic_init(&rt->stop, RUNTIME_RUN);
     atomic_init(&rt->exit_code, 0);
     atomic_init(&rt->threads, 0);
@@ -317,6 +321,15 @@ static int watch_over(child_t *child)
         case POD_DRAIN:
         case POD_GONE:
             runtime_request_stop(rt, RUNTIME_DRAIN, 0);
+            break;
+        case POD_RELIEVED:
+            atomic_store(&rt->relieved, 1);
+            parking_wake(rt->parking);
+            break;
+        case POD_HURRY:
+            atomic_store(&rt->hurry, 1);
+            runtime_request_stop(rt, RUNTIME_DRAIN, 0);
+            parking_wake(rt->parking);
             break;
         case POD_EXIT:
             runtime_request_stop(rt, RUNTIME_EXIT, 0);

@@ -46,11 +46,14 @@ static void become_child(children_t *children, int slot, int mine, int pod,
                            .slot = slot,
                            .pod = pod,
                            .parent = parent,
+                           .bell = children->retained->bell_out,
+                           .note = &children->retained->slots.notes[slot],
                            .signals = &children->signals,
                            .runtime = children->runtime};
     int i;
 
     slots_forget(&children->retained->slots);
+    pod_close(&children->retained->bell_in);
     for (i = 0; i < mpm->num_buckets; i++) {
         if (i != mine) {
             ap_close_listeners_ex(startup_listeners(children->pconf, i));
@@ -276,6 +279,57 @@ static void maintain_bucket(children_t *children, int b, spawn_totals_t *totals)
                    slots_least_busy(&retained->slots, generation, b),
                    POD_DRAIN);
     }
+}
+
+/* Start who is to take the place of the child in slot i. */
+static void start_relief(children_t *children, int i)
+{
+    slots_t *slots = &children->retained->slots;
+    slot_t *slot = &slots->slots[i];
+    int free_slot = slots_find_free(slots, slot->bucket,
+                                    children->retained->mpm->num_buckets);
+
+    if (free_slot < 0) {
+        slots_tell(slots, i, POD_RELIEVED); /* it has to make room first */
+    }
+    else if (!children->fork_failed
+             && start_child(children, free_slot, slot->bucket)) {
+        slot->relief = slots->slots[free_slot].pid;
+    }
+}
+
+int children_relieve(children_t *children)
+{
+    slots_t *slots = &children->retained->slots;
+    ap_generation_t generation = children->retained->mpm->my_generation;
+    int i, waiting = 0;
+
+    for (i = 0; i < slots->top; i++) {
+        slot_t *slot = &slots->slots[i];
+        int relief;
+
+        if (!slots_serves(slots, i, generation)
+            || !atomic_load(&slots->notes[i].wants_relief)) {
+            continue;
+        }
+        if (slot->relief == 0) {
+            start_relief(children, i);
+        }
+        if (slot->relief == 0) {
+            continue;
+        }
+        relief = slots_find(slots, slot->relief);
+        if (relief < 0) {
+            slot->relief = 0; /* it has died: another one next time */
+        }
+        else if (slots_is_up(slots, relief,
+                             children->settings->threads_per_child)) {
+            slots_tell(slots, i, POD_RELIEVED);
+            continue;
+        }
+        waiting++;
+    }
+    return waiting;
 }
 
 int children_healthy(children_t *children, int *idle)

@@ -58,6 +58,12 @@ void children_reap(children_t *children);
 /* The turn of about a second: enough idle workers, not too many. */
 void children_maintain(children_t *children);
 
+/*
+ * Children that have served their time are relieved: each goes on serving
+ * until another has all its workers up. How many still wait for that.
+ */
+int children_relieve(children_t *children);
+
 /* Those of this generation that have all their workers up; *idle (may be
  * NULL) becomes the number of idle workers. */
 int children_healthy(children_t *children, int *idle);

@@ -91,6 +91,7 @@ struct conn_t {
     server_rec *server;       /* owner; whose time-outs it is under */
     status_count_e counted;   /* owner; what it is counted as */
     int suspended;            /* owner; suspend_connection hooks have run */
+    int last;                 /* owner; not to be kept alive */
     int saw_stop;             /* owner; its modules ran since the child
                                * began to stop */
     atomic_int streams;       /* atomic: secondary connections it ever had */

@@ -83,17 +83,21 @@ static int is_pending(const ap_unixd_mpm_retained_data *mpm)
     return mpm->shutdown_pending || mpm->restart_pending;
 }
 
-/* Sleep until a signal, or the next beat; then reap, and beat. */
-static void turn(run_t *run, int handing_over)
+/* Sleep until a signal, the bell, or the next beat, which is soon if a child
+ * is expected to get ready; then reap, and beat. */
+static void turn(run_t *run, int expecting)
 {
-    apr_time_t now = clock_now();
-    apr_interval_time_t nap = run->next_beat - now;
+    struct pollfd bell = {run->children.retained->bell_in, POLLIN, 0};
+    apr_interval_time_t nap = run->next_beat - clock_now();
 
-    if (handing_over && nap > HANDOVER_BEAT) {
+    if (expecting && nap > HANDOVER_BEAT) {
         nap = HANDOVER_BEAT;
     }
     if (nap > 0) {
-        signals_sleep(&run->children.signals, NULL, 0, nap);
+        signals_sleep(&run->children.signals, &bell, 1, nap);
+    }
+    if (bell.revents != 0) {
+        pod_hear(bell.fd);
     }
     ap_update_global_status();
     children_reap(&run->children);
@@ -114,8 +118,10 @@ static void serve(run_t *run)
 
     run->next_beat = clock_now() + BEAT;
     while (!is_pending(run->children.retained->mpm) && !run->children.give_up) {
+        int relieving = children_relieve(&run->children);
+
         handing_over = handing_over && hand_over(run);
-        turn(run, handing_over);
+        turn(run, handing_over || relieving);
     }
 }
 
@@ -318,6 +324,25 @@ static int run_children(run_t *run, apr_pool_t *plog)
     return rc;
 }
 
+/* What is kept from the first run to the last: 0 if it cannot be had. */
+static int set_up_once(run_t *run)
+{
+    children_t *children = &run->children;
+    retained_t *retained = children->retained;
+    apr_status_t rv;
+
+    rv = pod_open_bell(&retained->bell_in, &retained->bell_out);
+    if (rv == APR_SUCCESS) {
+        rv = slots_init(&retained->slots, children->settings->server_limit,
+                        children->server->process->pool);
+    }
+    if (rv != APR_SUCCESS) {
+        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, children->server,
+                     "cannot set up the table of children");
+    }
+    return rv == APR_SUCCESS;
+}
+
 int parent_run(retained_t *retained, apr_pool_t *pconf, apr_pool_t *plog,
                server_rec *server, settings_t *settings, runtime_t **runtime)
 {
@@ -337,9 +362,9 @@ int parent_run(retained_t *retained, apr_pool_t *pconf, apr_pool_t *plog,
         }
         ap_scoreboard_image->global->running_generation = mpm->my_generation;
     }
-    if (retained->slots.slots == NULL) {
-        slots_init(&retained->slots, settings->server_limit,
-                   server->process->pool);
+    if (retained->slots.slots == NULL && !set_up_once(&run)) {
+        mpm->mpm_state = AP_MPMQ_STOPPING;
+        return !OK;
     }
     settings_fit_buckets(settings, mpm->num_buckets);
     fill_limits(&run.children);

@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "pod.h"
@@ -28,8 +29,8 @@ struct pod_t {
     int wake_out;  /* any, const */
 };
 
-static const char drain_word = '!';
-static const char exit_word = '$';
+/* The words on the wire, the weakest first; the oldest two are as core's. */
+static const char words[] = {0, 'r', '!', 'h', '$'};
 
 static apr_status_t open_pipe(int fds[2])
 {
@@ -59,9 +60,7 @@ apr_status_t pod_open(int *child_end, int *parent_end)
 
 apr_status_t pod_tell(int parent_end, pod_word_e word)
 {
-    const char *c = word == POD_EXIT ? &exit_word : &drain_word;
-
-    while (write(parent_end, c, 1) != 1) {
+    while (write(parent_end, &words[word], 1) != 1) {
         if (errno != EINTR) {
             return errno;
         }
@@ -75,6 +74,36 @@ void pod_close(int *end)
         close(*end);
         *end = -1;
     }
+}
+
+apr_status_t pod_open_bell(int *in, int *out)
+{
+    return pod_open(in, out);
+}
+
+/* A full pipe rings just as well. */
+static void call(int fd)
+{
+    while (write(fd, "w", 1) < 0 && errno == EINTR) {
+    }
+}
+
+static void hear(int fd)
+{
+    char buf[64];
+
+    while (read(fd, buf, sizeof(buf)) == (ssize_t)sizeof(buf)) {
+    }
+}
+
+void pod_ring(int out)
+{
+    call(out);
+}
+
+void pod_hear(int in)
+{
+    hear(in);
 }
 
 static apr_status_t close_pod(void *data)
@@ -119,11 +148,10 @@ static pod_word_e read_words(pod_t *pod)
             break;
         }
         for (i = 0; i < len; i++) {
-            if (buf[i] == exit_word) {
-                word = POD_EXIT;
-            }
-            else if (word == POD_NOTHING) {
-                word = POD_DRAIN;
+            const char *known = memchr(words, buf[i], sizeof(words));
+
+            if (known != NULL && known - words > (int)word) {
+                word = (pod_word_e)(known - words);
             }
         }
     }
@@ -139,7 +167,6 @@ pod_word_e pod_wait(pod_t *pod, const signals_t *sig,
 {
     struct pollfd fds[2];
     pod_word_e word = POD_NOTHING;
-    char buf[64];
 
     fds[0].fd = pod->parent_fd; /* poll(2) passes over a negative one */
     fds[0].events = POLLIN;
@@ -154,8 +181,7 @@ pod_word_e pod_wait(pod_t *pod, const signals_t *sig,
         word = read_words(pod);
     }
     if (fds[1].revents) {
-        while (read(pod->wake_in, buf, sizeof(buf)) == (ssize_t)sizeof(buf)) {
-        }
+        hear(pod->wake_in);
         if (word == POD_NOTHING) {
             word = POD_WOKEN;
         }
@@ -167,8 +193,6 @@ void pod_wake(pod_t *pod)
 {
     int saved = errno;
 
-    /* A full pipe wakes just as well. */
-    while (write(pod->wake_out, "w", 1) < 0 && errno == EINTR) {
-    }
+    call(pod->wake_out);
     errno = saved;
 }

@@ -37,11 +37,13 @@
 typedef struct pod_t pod_t;
 
 typedef enum {
-    POD_NOTHING, /* time is up, or a signal was handled */
-    POD_DRAIN,   /* take no more connections, finish those there are */
-    POD_EXIT,    /* leave now */
-    POD_GONE,    /* the parent is gone */
-    POD_WOKEN    /* a thread of this child called */
+    POD_NOTHING,  /* time is up, or a signal was handled */
+    POD_RELIEVED, /* another one is there: drain whenever you want to */
+    POD_DRAIN,    /* take no more connections, finish those there are */
+    POD_HURRY,    /* that, and do not wait for clients that are idle */
+    POD_EXIT,     /* leave now */
+    POD_GONE,     /* the parent is gone */
+    POD_WOKEN     /* a thread of this child called */
 } pod_word_e;
 
 /*
@@ -50,8 +52,19 @@ typedef enum {
  */
 apr_status_t pod_open(int *child_end, int *parent_end);
 
-/* Tell the child at parent_end; never blocks. EAGAIN, EPIPE. [parent] */
+/* Tell the child at parent_end one of the words RELIEVED to EXIT; never
+ * blocks. EAGAIN, EPIPE. [parent] */
 apr_status_t pod_tell(int parent_end, pod_word_e word);
+
+/*
+ * Make the bell, by which any child calls the parent: *in is the parent's
+ * end, *out what children ring with. Errors of pipe(2). [parent]
+ */
+apr_status_t pod_open_bell(int *in, int *out);
+
+/* Ring it; and hear it: all rings so far are one. [any]; [parent] */
+void pod_ring(int out);
+void pod_hear(int in);
 
 /* Close an end and forget it. [parent] [main] */
 void pod_close(int *end);

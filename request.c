@@ -50,6 +50,9 @@ void request_known(request_rec *r)
 
     if (conn != NULL) {
         conn->server = r->server;
+        if (conn->last) {
+            r->connection->keepalive = AP_CONN_CLOSE;
+        }
     }
 }
 

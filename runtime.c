@@ -46,6 +46,16 @@ void runtime_request_stop(runtime_t *runtime, runtime_stop_e mode,
     pod_wake(runtime->pod);
 }
 
+void runtime_ask_relief(runtime_t *runtime)
+{
+    if (runtime->note == NULL) {
+        atomic_store(&runtime->relieved, 1);
+    }
+    else if (!atomic_exchange(&runtime->note->wants_relief, 1)) {
+        pod_ring(runtime->bell);
+    }
+}
+
 void runtime_conn_gone(runtime_t *runtime)
 {
     /*

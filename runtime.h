@@ -35,6 +35,7 @@
 #include "pod.h"
 #include "ptrans.h"
 #include "settings.h"
+#include "slots.h"
 #include "status.h"
 #include "timers.h"
 
@@ -71,6 +72,10 @@ struct runtime_t {
     atomic_int stop;              /* atomic: runtime_stop_e, only rises */
     atomic_int exit_code;         /* atomic: the first that is not 0 */
     atomic_int threads;           /* atomic: listener and workers alive */
+    atomic_int relieved;          /* atomic: another child is there instead */
+    atomic_int hurry;             /* atomic: do not wait for idle clients */
+    slots_note_t *note;           /* const; NULL: there is no parent */
+    int bell;                     /* const; to call the parent */
 };
 
 /* How urgently this child is to stop. [any] */
@@ -83,6 +88,12 @@ runtime_stop_e runtime_stop_mode(const runtime_t *runtime);
  */
 void runtime_request_stop(runtime_t *runtime, runtime_stop_e mode,
                           int exit_code);
+
+/*
+ * This child has served its time: ask the parent for another one, and drain
+ * when it is there. [listener]
+ */
+void runtime_ask_relief(runtime_t *runtime);
 
 /* A connection is gone: those who wait for the last one are woken. [any] */
 void runtime_conn_gone(runtime_t *runtime);

@@ -95,10 +95,7 @@ void signals_take_term(signals_t *sig, int interactive)
     pthread_sigmask(SIG_SETMASK, &all, &sig->outside);
     sig->asleep = all;
     sigdelset(&sig->asleep, SIGTERM);
-    sigdelset(&sig->asleep, SIGNALS_PARENT_GONE);
-    if (interactive) {
-        sigdelset(&sig->asleep, SIGINT);
-    }
+    sigdelset(&sig->asleep, interactive ? SIGINT : SIGNALS_PARENT_GONE);
 }
 
 #if defined(HAVE_PPOLL) && !defined(EVENT_PORTABLE_ONLY)

@@ -61,9 +61,9 @@ void signals_release(const signals_t *sig);
 void signals_start_child(const signals_t *sig, void (*handler)(int));
 
 /*
- * From now on this thread is interrupted by TERM and SIGNALS_PARENT_GONE
- * (and INT, if interactive) while it is in signals_sleep, and at no other
- * time. [main]
+ * From now on this thread is interrupted by TERM and SIGNALS_PARENT_GONE (by
+ * INT instead, if interactive: there is no parent then) while it is in
+ * signals_sleep, and at no other time. [main]
  */
 void signals_take_term(signals_t *sig, int interactive);
 

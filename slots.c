@@ -18,6 +18,8 @@
 
 #include <string.h>
 
+#include "apr_shm.h"
+
 #include "httpd.h"
 #include "ap_mpm.h"
 #include "http_log.h"
@@ -27,16 +29,26 @@
 
 APLOG_USE_MODULE(mpm_event);
 
-void slots_init(slots_t *slots, int num, apr_pool_t *pool)
+apr_status_t slots_init(slots_t *slots, int num, apr_pool_t *pool)
 {
+    apr_shm_t *shm;
+    apr_status_t rv = apr_shm_create(
+        &shm, sizeof(*slots->notes) * (size_t)num, NULL, pool);
     int i;
+
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    slots->notes = apr_shm_baseaddr_get(shm);
 
     slots->slots = apr_pcalloc(pool, sizeof(*slots->slots) * (size_t)num);
     slots->num = num;
     slots->top = 0;
     for (i = 0; i < num; i++) {
         slots->slots[i].pod = -1;
+        atomic_init(&slots->notes[i].wants_relief, 0);
     }
+    return APR_SUCCESS;
 }
 
 int slots_find_free(const slots_t *slots, int bucket, int num_buckets)
@@ -79,6 +91,7 @@ void slots_enter(slots_t *slots, int i, pid_t pid,
     slot->bucket = bucket;
     slot->pod = pod;
     slot->told = POD_NOTHING;
+    slot->relief = 0;
     if (i >= slots->top) {
         slots->top = i + 1;
     }
@@ -98,6 +111,7 @@ void slots_leave(slots_t *slots, int i, server_rec *server)
         return;
     }
     slot->pid = 0;
+    atomic_store(&slots->notes[i].wants_relief, 0);
     pod_close(&slot->pod);
     /* Of all threads it may have had: an older generation's child may have
      * had more than one of today has. */
@@ -155,6 +169,18 @@ int slots_serves(const slots_t *slots, int i, ap_generation_t generation)
     return slot->pid != 0 && slot->generation == generation
            && slot->told == POD_NOTHING
            && !ap_get_scoreboard_process(i)->quiescing;
+}
+
+int slots_is_up(const slots_t *slots, int i, int threads)
+{
+    int t, up = 0;
+
+    for (t = 0; t < threads && slots->slots[i].pid != 0; t++) {
+        int status = ap_get_scoreboard_worker_from_indexes(i, t)->status;
+
+        up += status >= SERVER_READY && status < SERVER_GRACEFUL;
+    }
+    return up == threads;
 }
 
 int slots_untold_before(const slots_t *slots, ap_generation_t generation)

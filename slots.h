@@ -29,11 +29,19 @@
 #ifndef EVENT_SLOTS_H
 #define EVENT_SLOTS_H
 
+#include <stdatomic.h>
+
 #include "httpd.h"
 #include "scoreboard.h"
 
 #include "pod.h"
 #include "spawn.h"
+
+/* What a child tells the parent; in memory both share. The parent believes
+ * nothing that could hurt it. */
+typedef struct slots_note_t {
+    atomic_int wants_relief; /* atomic: another child should take its place */
+} slots_note_t;
 
 typedef struct slot_t {
     pid_t pid;                  /* 0: free */
@@ -41,16 +49,21 @@ typedef struct slot_t {
     int bucket;                 /* the listeners it has */
     int pod;                    /* the parent's end, -1: none */
     pod_word_e told;            /* the strongest word it was told */
+    pid_t relief;               /* who takes its place; 0: nobody yet */
 } slot_t;
 
 typedef struct slots_t {
     slot_t *slots;
-    int num; /* ServerLimit of the first start */
+    slots_note_t *notes; /* shared with children */
+    int num; /* as the first start had it */
     int top; /* highest slot ever used, plus 1 */
 } slots_t;
 
-/* A table of num slots that lives as long as pool: the process. */
-void slots_init(slots_t *slots, int num, apr_pool_t *pool);
+/*
+ * A table of num slots that lives as long as pool: the process. Errors of
+ * apr_shm_create.
+ */
+apr_status_t slots_init(slots_t *slots, int num, apr_pool_t *pool);
 
 /*
  * A free slot, -1 if there is none; one whose number modulo num_buckets is
@@ -85,6 +98,9 @@ void slots_tell_before(slots_t *slots, ap_generation_t generation,
 
 /* Does this child serve: of this generation and not about to stop? */
 int slots_serves(const slots_t *slots, int i, ap_generation_t generation);
+
+/* Has this child all of its threads up? */
+int slots_is_up(const slots_t *slots, int i, int threads);
 
 /* How many children there are of generations before this one that have not
  * been told anything. */

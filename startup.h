@@ -43,6 +43,8 @@ typedef struct retained_t {
     spawn_bucket_t *buckets; /* one for each bucket ever */
     int num_buckets;         /* of these */
     int wanted;              /* children that served before a restart */
+    int bell_in;             /* the parent's end */
+    int bell_out;            /* for children */
 } retained_t;
 
 /*

@@ -201,7 +201,8 @@ def max_connections_per_child(t):
                     "keep-alive of connection %d" % number)
             if number < 5:
                 t.equal(conn.get("/").status, 200, "a second request")
-    t.check(served_by(s) != first, "another child serves")
+    # Ours serves on until the other child can.
+    wait_until(lambda: served_by(s) != first, 10, "another child serves")
     s.wait_child_gone(first)
     t.equal([e["graceful"] for e in
              s.wait_event("child_stopping", pid=first)], [1],

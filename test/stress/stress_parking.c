@@ -472,22 +472,28 @@ static void evict(world_t *world)
 {
     parking_t *parking = world->parking;
     parked_t *parked = NULL;
+    int is_armed = 0;
 
     switch (stress_random(&dice, 4)) {
     case 0:
         parked = parking_oldest(parking, TAG_EVICT);
         break;
     case 1:
-        parked = parking_find(parking, TAG_EVICT, is_odd);
+        parked = parking_find(parking, TAG_EVICT, is_odd, clock_now());
+        is_armed = parked != NULL;
         break;
     case 2:
         parking_shorten(parking, TAG_EVICT, stress_random(&dice, SOON),
                         clock_now());
         break;
     }
-    if (parked != NULL
-        && parking_take(parking, parked, PARKING_EVICTED) != NULL) {
-        hand_over(world, parked);
+    if (parked != NULL) {
+        if (parking_take(parking, parked, PARKING_EVICTED) != NULL) {
+            hand_over(world, parked);
+        }
+        else {
+            MUST(!is_armed);
+        }
     }
 }
 

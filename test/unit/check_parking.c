@@ -536,20 +536,26 @@ static int is_nobody(const parked_t *parked)
     return 0;
 }
 
+static int find_odd(int tag, apr_time_t now)
+{
+    return number_of(parking_find(parking, tag, is_odd, now));
+}
+
 START_TEST(find_looks_at_all_with_the_tag)
 {
-    put(0, 1, 10, 0);
-    put(2, 1, 20, 0);
-    put(3, 1, 20, 0);
-    put(5, 2, 20, 0);
+    put(0, 1, MSEC, 0);
+    put(2, 1, 2 * MSEC, 0);
+    put(3, 1, 2 * MSEC, 0);
+    put(5, 2, 2 * MSEC, 0);
     wait_at(0, CLOCK_NEVER);
-    ck_assert_ptr_null(parking_find(parking, 1, is_nobody));
-    ck_assert_ptr_null(parking_find(parking, 9, is_odd));
-    ck_assert_int_eq(number_of(parking_find(parking, 1, is_odd)), 3);
+    ck_assert_ptr_null(parking_find(parking, 1, is_nobody, 0));
+    ck_assert_ptr_null(parking_find(parking, 9, is_odd, 0));
+    ck_assert_int_eq(find_odd(1, 0), 3);
     ck_assert_int_eq(parking_count(parking, 1), 3); /* still parked */
     ck_assert_int_eq(take(3, PARKING_EVICTED), 1);
-    ck_assert_ptr_null(parking_find(parking, 1, is_odd));
-    ck_assert_int_eq(number_of(parking_find(parking, 2, is_odd)), 5);
+    ck_assert_int_eq(find_odd(1, 0), -1);
+    ck_assert_int_eq(find_odd(2, 0), 5);
+    ck_assert_int_eq(wait_at(0, CLOCK_NEVER), MSEC); /* none is armed */
 }
 END_TEST
 
@@ -775,6 +781,33 @@ START_TEST(evicted_while_it_is_armed)
     ck_assert_int_eq(oldest(1), 0);
     ck_assert_int_eq(take_expired(3 * MSEC), 0); /* as shortened */
     assert_empty();
+}
+END_TEST
+
+static void try_to_find(void)
+{
+    wait_at(7 * MSEC, CLOCK_NEVER);
+    seen = find_odd(1, 7 * MSEC);
+    if (seen >= 0) {
+        ck_assert_int_eq(take(seen, PARKING_EVICTED), 1);
+        ck_assert_int_eq(find_odd(1, 7 * MSEC), -1);
+    }
+    /* It is looked for again in a moment, whatever else happens. */
+    ck_assert_int_eq(wait_at(7 * MSEC, CLOCK_NEVER), MSEC);
+}
+
+/* The parameter: is there another one that matches? */
+START_TEST(looked_for_while_it_is_armed)
+{
+    if (_i) {
+        put(5, 1, 100 * MSEC, 7 * MSEC);
+    }
+    after_add = try_to_find;
+    put(3, 1, 90 * MSEC, 7 * MSEC);
+    ck_assert_int_eq(seen, _i ? 5 : -1);
+    ck_assert_int_eq(take_expired(8 * MSEC), -1);
+    ck_assert_int_eq(find_odd(1, 8 * MSEC), 3);
+    ck_assert_int_eq(wait_at(8 * MSEC, CLOCK_NEVER), 89 * MSEC);
 }
 END_TEST
 
@@ -1011,6 +1044,7 @@ static void add_tests(Suite *s)
     tcase_add_test(tc, its_end_and_then_its_event_while_it_is_armed);
     tcase_add_test(tc, others_while_one_is_armed);
     tcase_add_loop_test(tc, evicted_while_it_is_armed, 0, 2);
+    tcase_add_loop_test(tc, looked_for_while_it_is_armed, 0, 2);
     suite_add_tcase(s, tc);
 
     tc = tcase_create("refusals");

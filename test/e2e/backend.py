@@ -90,7 +90,8 @@ class Upgrading(Backend):
             return
         protocol = request[1].get("upgrade")
         if not protocol:
-            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nplain\n")
+            sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n"
+                         b"plain\n")
             return
         sock.sendall(("HTTP/1.1 101 Switching Protocols\r\n"
                       "Upgrade: %s\r\nConnection: Upgrade\r\n\r\nhello"

@@ -73,7 +73,8 @@ def http_09_and_10(t):
 
 
 BAD = {
-    "no request": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"a" * 40 + b"\n",
+    "no request": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+                  + b"a" * 40 + b"\n",
     "no version": b"GET / HTTQ/1.1\r\n\r\n",
     "no Host": b"GET / HTTP/1.1\r\n\r\n",
     "NUL": b"GET /\0 HTTP/1.1\r\nHost: x\r\n\r\n",

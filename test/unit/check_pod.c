@@ -16,7 +16,8 @@
 
 
 /*
- * check_pod: words of the parent, its end, and calls of the child's threads.
+ * check_pod: words of the parent, its end, calls of the child's threads, and
+ * the bell.
  */
 
 #include <check.h>
@@ -104,6 +105,35 @@ START_TEST(the_strongest_of_many)
     }
     ck_assert_int_eq(look(), POD_EXIT);
     ck_assert_int_eq(look(), POD_NOTHING);
+}
+END_TEST
+
+/* Any two words, in any order: the later one of the enum counts. */
+START_TEST(the_stronger_of_two)
+{
+    int a = POD_RELIEVED + _i / 4, b = POD_RELIEVED + _i % 4;
+
+    tell((pod_word_e)a);
+    tell((pod_word_e)b);
+    ck_assert_int_eq(look(), a > b ? a : b);
+    ck_assert_int_eq(look(), POD_NOTHING);
+}
+END_TEST
+
+START_TEST(what_is_no_word_says_nothing)
+{
+    static const char noise[256] = {'w', 'x', 1, 127, -1};
+    int i;
+
+    ck_assert_int_eq(write(parent_end, noise, sizeof(noise)), sizeof(noise));
+    ck_assert_int_eq(look(), POD_NOTHING);
+    ck_assert_int_eq(look(), POD_NOTHING);
+    for (i = 0; i < 100; i++) {
+        ck_assert_int_eq(write(parent_end, noise, 1), 1);
+    }
+    tell(POD_RELIEVED);
+    ck_assert_int_eq(write(parent_end, noise, 5), 5);
+    ck_assert_int_eq(look(), POD_RELIEVED);
 }
 END_TEST
 
@@ -266,6 +296,56 @@ START_TEST(a_signal_ends_the_wait)
 }
 END_TEST
 
+/* --- The bell ------------------------------------------------------------- */
+
+static int in, out;
+
+static void hang_up_bell(void)
+{
+    setup();
+    ck_assert_int_eq(pod_open_bell(&in, &out), APR_SUCCESS);
+}
+
+static void take_down_bell(void)
+{
+    pod_close(&in);
+    pod_close(&out);
+    teardown();
+}
+
+/* As the parent waits. */
+static int is_ringing(void)
+{
+    struct pollfd fd = {in, POLLIN, 0};
+
+    return signals_sleep(&sig, &fd, 1, 0);
+}
+
+START_TEST(all_rings_are_one)
+{
+    static const int rings[] = {1, 2, 63, 64, 65, 128, 200000};
+    int i;
+
+    ck_assert_int_eq(is_ringing(), 0);
+    for (i = 0; i < rings[_i]; i++) {
+        pod_ring(out);
+    }
+    ck_assert_int_eq(is_ringing(), 1);
+    pod_hear(in);
+    ck_assert_int_eq(is_ringing(), 0);
+    pod_hear(in); /* does not wait for one */
+    pod_ring(out);
+    ck_assert_int_eq(is_ringing(), 1);
+}
+END_TEST
+
+START_TEST(ringing_where_nobody_is_left)
+{
+    pod_close(&in);
+    pod_ring(out);
+}
+END_TEST
+
 /* --- Descriptors ---------------------------------------------------------- */
 
 START_TEST(ends_do_not_block_nor_outlive_an_exec)
@@ -305,7 +385,7 @@ START_TEST(the_pool_closes_the_childs_ends)
 }
 END_TEST
 
-START_TEST(no_descriptors_left)
+START_TEST(no_descriptors_are_left)
 {
     struct rlimit limit;
     int ends[2] = {-1, -1};
@@ -315,6 +395,7 @@ START_TEST(no_descriptors_left)
     limit.rlim_cur = 0;
     ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
     ck_assert_int_eq(pod_open(&ends[0], &ends[1]), EMFILE);
+    ck_assert_int_eq(pod_open_bell(&ends[0], &ends[1]), EMFILE);
     ck_assert_int_eq(pod_create(&other, -1, pool), EMFILE);
     ck_assert_int_eq(ends[0] & ends[1], -1);
 }
@@ -329,6 +410,8 @@ static Suite *suite(void)
     tcase_add_test(tc, nothing);
     tcase_add_test(tc, each_word_once);
     tcase_add_loop_test(tc, the_strongest_of_many, 0, 8);
+    tcase_add_loop_test(tc, the_stronger_of_two, 0, 16);
+    tcase_add_test(tc, what_is_no_word_says_nothing);
     tcase_add_test(tc, a_full_pipe_is_no_reason_to_wait);
     suite_add_tcase(s, tc);
 
@@ -351,11 +434,17 @@ static Suite *suite(void)
     tcase_add_test(tc, a_signal_ends_the_wait);
     suite_add_tcase(s, tc);
 
+    tc = tcase_create("bell");
+    tcase_add_checked_fixture(tc, hang_up_bell, take_down_bell);
+    tcase_add_loop_test(tc, all_rings_are_one, 0, 7);
+    tcase_add_test(tc, ringing_where_nobody_is_left);
+    suite_add_tcase(s, tc);
+
     tc = tcase_create("descriptors");
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, ends_do_not_block_nor_outlive_an_exec);
     tcase_add_test(tc, the_pool_closes_the_childs_ends);
-    tcase_add_test(tc, no_descriptors_left);
+    tcase_add_test(tc, no_descriptors_are_left);
     suite_add_tcase(s, tc);
     return s;
 }

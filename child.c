@@ -45,6 +45,10 @@ APLOG_USE_MODULE(mpm_event);
 /* Events per wait: many, so that a busy listener turns seldom. */
 #define EVENT_BATCH 256
 
+/* How long to serve on when a new generation is prepared that never comes,
+ * because another MPM was put in the place of this one. */
+#define RENEWAL_TIME apr_time_from_sec(60)
+
 /* How long workers may take to leave when the child is to exit now. */
 #define EXIT_TIME apr_time_from_msec(2000)
 
@@ -58,6 +62,7 @@ typedef struct child_t {
     apr_thread_t *listener; /* NULL: not started */
     int workers;            /* started */
     pid_t parent;
+    apr_time_t renewed; /* drain by then: the next generation is due */
     int told; /* runtime_stop_e that child_stopping has been run for */
 } child_t;
 
@@ -289,60 +294,81 @@ static void watch_parent(child_t *child)
 #endif
 }
 
+/* What the parent wants of this child. */
+static void obey(child_t *child, pod_word_e word)
+{
+    runtime_t *rt = child->runtime;
+
+    switch (word) {
+    case POD_RENEWED:
+        child->renewed = clock_now() + RENEWAL_TIME;
+        break;
+    case POD_RELIEVED:
+        atomic_store(&rt->relieved, 1);
+        parking_wake(rt->parking);
+        break;
+    case POD_DRAIN:
+    case POD_GONE:
+        runtime_request_stop(rt, RUNTIME_DRAIN, 0);
+        break;
+    case POD_HURRY:
+        atomic_store(&rt->hurry, 1);
+        runtime_request_stop(rt, RUNTIME_DRAIN, 0);
+        parking_wake(rt->parking);
+        break;
+    case POD_EXIT:
+        runtime_request_stop(rt, RUNTIME_EXIT, 0);
+        break;
+    default:
+        break;
+    }
+    if (is_orphan(child) || clock_now() >= child->renewed) {
+        runtime_request_stop(rt, RUNTIME_DRAIN, 0);
+    }
+    if (is_told_by_signal(child)) {
+        runtime_request_stop(rt, RUNTIME_EXIT, 0);
+    }
+}
+
+/* Do not wait for clients any longer. */
+static void cut_short(child_t *child)
+{
+    int i;
+
+    fdqueue_close(child->runtime->queue);
+    for (i = 0; i < child->workers; i++) {
+        worker_cut_short(&child->runtime->workers[i]);
+    }
+}
+
 /* Wait for somebody to ask for a stop, and act on it, until all threads
  * have ended: 1; or until EXIT_TIME after they should have: 0. */
 static int watch_over(child_t *child)
 {
     runtime_t *rt = child->runtime;
     apr_time_t give_up = CLOCK_NEVER;
-    int i;
 
     while (atomic_load(&rt->threads) > 0) {
         runtime_stop_e mode = runtime_stop_mode(rt);
         apr_time_t now = clock_now();
-        int hurry = mode == RUNTIME_EXIT;
+        apr_interval_time_t nap = -1;
 
         if (mode != RUNTIME_RUN) {
             status_quiescing(&rt->status);
             tell_modules(child, mode);
         }
-        if (hurry) {
+        else if (child->renewed != CLOCK_NEVER) {
+            nap = child->renewed > now ? child->renewed - now : 0;
+        }
+        if (mode == RUNTIME_EXIT) {
             give_up = give_up == CLOCK_NEVER ? now + EXIT_TIME : give_up;
             if (now >= give_up) {
                 return 0;
             }
-            fdqueue_close(rt->queue);
-            for (i = 0; i < child->workers; i++) {
-                worker_cut_short(&rt->workers[i]);
-            }
+            cut_short(child);
+            nap = apr_time_from_msec(50);
         }
-        switch (pod_wait(rt->pod, child->start->signals,
-                         hurry ? apr_time_from_msec(50) : -1)) {
-        case POD_DRAIN:
-        case POD_GONE:
-            runtime_request_stop(rt, RUNTIME_DRAIN, 0);
-            break;
-        case POD_RELIEVED:
-            atomic_store(&rt->relieved, 1);
-            parking_wake(rt->parking);
-            break;
-        case POD_HURRY:
-            atomic_store(&rt->hurry, 1);
-            runtime_request_stop(rt, RUNTIME_DRAIN, 0);
-            parking_wake(rt->parking);
-            break;
-        case POD_EXIT:
-            runtime_request_stop(rt, RUNTIME_EXIT, 0);
-            break;
-        default:
-            break;
-        }
-        if (is_orphan(child)) {
-            runtime_request_stop(rt, RUNTIME_DRAIN, 0);
-        }
-        if (is_told_by_signal(child)) {
-            runtime_request_stop(rt, RUNTIME_EXIT, 0);
-        }
+        obey(child, pod_wait(rt->pod, child->start->signals, nap));
     }
     /* It may all have been over before we woke. */
     tell_modules(child, runtime_stop_mode(rt));
@@ -365,7 +391,8 @@ static void join(child_t *child)
 
 int child_main(const child_start_t *start)
 {
-    child_t child = {.start = start, .parent = start->parent};
+    child_t child = {
+        .start = start, .parent = start->parent, .renewed = CLOCK_NEVER};
     int code;
 
     if (!start->one_process) {

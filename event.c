@@ -112,7 +112,7 @@ static int event_query(int code, int *result, apr_status_t *rv)
         *result = AP_MPMQ_DYNAMIC;
         break;
     case AP_MPMQ_HARD_LIMIT_DAEMONS:
-        *result = settings.server_limit;
+        *result = settings.slots;
         break;
     case AP_MPMQ_HARD_LIMIT_THREADS:
         *result = settings.thread_limit;
@@ -262,7 +262,7 @@ static const command_rec event_directives[] = {
                   "How many more connections a child may hold per idle "
                   "worker"),
     AP_GRACEFUL_SHUTDOWN_TIMEOUT_COMMAND,
-    {NULL}};
+    {0}};
 
 /* The one symbol of this module that others may see. */
 #if defined(__GNUC__)

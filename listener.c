@@ -232,6 +232,9 @@ static void drain(listener_t *l)
     }
     /* A worker may have parked one without knowing, so each turn again. */
     tell_waiting(l);
+    if (atomic_load(&rt->hurry)) {
+        parking_shorten(rt->parking, CONN_STATE_KEEPALIVE, 0, l->now);
+    }
     parking_shorten(rt->parking, CONN_STATE_LINGER_NORMAL, CONN_LINGER_TIME_SHORT,
                     l->now);
 }

@@ -37,6 +37,13 @@
 #define MAX_SERVER_LIMIT 20000
 #endif
 
+/* Slots beyond ServerLimit, for children that are finishing: however many
+ * clients hold on to children of earlier generations, the present one has
+ * its slots. As many as cost about 7 MB of scoreboard, within bounds. */
+#define MAX_RESERVE 128
+#define MIN_RESERVE 16
+#define RESERVE_CELLS 16384
+
 /* Workers a child may have, and the most anyone may ask for. */
 #ifndef DEFAULT_THREAD_LIMIT
 #define DEFAULT_THREAD_LIMIT 64

@@ -53,7 +53,7 @@ static run_t *running;
 /*
  * After a graceful restart: is the old generation still to be told? It goes
  * on serving until the new one can, so that there is never nobody to accept.
- * Where slots are short, old children make room one after the other.
+ * Where slots are short, the oldest child that is finishing is hurried.
  */
 static int hand_over(run_t *run)
 {
@@ -67,13 +67,13 @@ static int hand_over(run_t *run)
     }
     totals = children_count(&run->children);
     healthy = children_healthy(&run->children, NULL);
+    if (totals.free_slots == 0) {
+        slots_hurry(&retained->slots, generation);
+    }
     if (totals.serving > 0 && healthy == totals.serving
         && (retained->spawn.wanted <= 0 || totals.free_slots == 0)) {
         slots_tell_before(&retained->slots, generation, POD_DRAIN);
         return 0;
-    }
-    if (totals.serving == 0 && totals.free_slots == 0) {
-        slots_tell_before(&retained->slots, generation, POD_DRAIN);
     }
     return 1;
 }
@@ -223,6 +223,7 @@ static int restart(run_t *run)
                      APLOGNO(00493) AP_SIG_GRACEFUL_STRING
                      " received.  "
                      "Doing graceful restart");
+        tell_all(run, POD_RENEWED);
     }
     return OK;
 }
@@ -333,7 +334,7 @@ static int set_up_once(run_t *run)
 
     rv = pod_open_bell(&retained->bell_in, &retained->bell_out);
     if (rv == APR_SUCCESS) {
-        rv = slots_init(&retained->slots, children->settings->server_limit,
+        rv = slots_init(&retained->slots, children->settings->slots,
                         children->server->process->pool);
     }
     if (rv != APR_SUCCESS) {

@@ -38,6 +38,7 @@ typedef struct pod_t pod_t;
 
 typedef enum {
     POD_NOTHING,  /* time is up, or a signal was handled */
+    POD_RENEWED,  /* a new generation is being prepared to take over */
     POD_RELIEVED, /* another one is there: drain whenever you want to */
     POD_DRAIN,    /* take no more connections, finish those there are */
     POD_HURRY,    /* that, and do not wait for clients that are idle */
@@ -52,7 +53,7 @@ typedef enum {
  */
 apr_status_t pod_open(int *child_end, int *parent_end);
 
-/* Tell the child at parent_end one of the words RELIEVED to EXIT; never
+/* Tell the child at parent_end one of the words RENEWED to EXIT; never
  * blocks. EAGAIN, EPIPE. [parent] */
 apr_status_t pod_tell(int parent_end, pod_word_e word);
 

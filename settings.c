@@ -167,6 +167,16 @@ static const row_t *row_named(const char *name)
     return NULL;
 }
 
+/* Of two values that never change, so that neither does this. */
+static int slots_for(const settings_t *settings)
+{
+    int reserve = RESERVE_CELLS / settings->thread_limit;
+
+    reserve = reserve > MAX_RESERVE ? MAX_RESERVE : reserve;
+    reserve = reserve < MIN_RESERVE ? MIN_RESERVE : reserve;
+    return settings->server_limit + reserve;
+}
+
 void settings_defaults(settings_t *settings)
 {
     for (int i = 0; i < NUM_ROWS; i++) {
@@ -174,6 +184,7 @@ void settings_defaults(settings_t *settings)
     }
     settings->max_children = DEFAULT_SERVER_LIMIT;
     settings->async_factor = DEFAULT_ASYNC_FACTOR;
+    settings->slots = slots_for(settings);
 }
 
 const char *settings_set_number(settings_t *settings, cmd_parms *cmd,
@@ -353,6 +364,10 @@ void settings_check(settings_t *settings, settings_frozen_t *frozen,
     keep_first(settings, SERVER_LIMIT, &frozen->server_limit, &to);
     clamp(settings, THREAD_LIMIT, &to);
     keep_first(settings, THREAD_LIMIT, &frozen->thread_limit, &to);
+    if (frozen->slots == 0) {
+        frozen->slots = slots_for(settings);
+    }
+    settings->slots = frozen->slots;
     clamp(settings, THREADS_PER_CHILD, &to);
     clamp(settings, MAX_REQUEST_WORKERS, &to);
     round_workers(settings, &to);

@@ -38,6 +38,8 @@ typedef struct settings_t {
     int max_request_workers; /* after settings_check: children * threads */
     int min_spare_threads;
     int max_spare_threads;
+    int slots;           /* no directive: ServerLimit, and a reserve for
+                          * children that are finishing */
     int max_children;    /* no directive: children that may serve at once */
     double async_factor; /* more than 0, finite */
 } settings_t;
@@ -49,6 +51,7 @@ typedef struct settings_t {
 typedef struct settings_frozen_t {
     int server_limit;
     int thread_limit;
+    int slots;
 } settings_frozen_t;
 
 /* Set every value to that of a configuration without directives. [config] */
@@ -69,7 +72,7 @@ const char *settings_set_factor(settings_t *settings, cmd_parms *cmd,
 /*
  * Correct what cannot be, with a warning each: on the console if startup
  * (the first pass over the configuration), else in server's log. Computes
- * max_children, and fills frozen the first time. [config]
+ * max_children and slots, and fills frozen the first time. [config]
  */
 void settings_check(settings_t *settings, settings_frozen_t *frozen,
                     int startup, const server_rec *server);

@@ -162,6 +162,36 @@ void slots_tell_before(slots_t *slots, ap_generation_t generation,
     }
 }
 
+void slots_hurry(slots_t *slots, ap_generation_t generation)
+{
+    int i, oldest = -1, untold = -1;
+
+    for (i = 0; i < slots->top; i++) {
+        const slot_t *slot = &slots->slots[i];
+
+        if (slot->pid == 0) {
+            continue;
+        }
+        if (slot->told == POD_HURRY) {
+            return; /* one at a time */
+        }
+        if (slot->told == POD_DRAIN
+            && (oldest < 0
+                || slot->generation < slots->slots[oldest].generation)) {
+            oldest = i;
+        }
+        if (slot->told < POD_DRAIN && slot->generation < generation) {
+            untold = i;
+        }
+    }
+    if (oldest >= 0) {
+        slots_tell(slots, oldest, POD_HURRY);
+    }
+    else if (untold >= 0) {
+        slots_tell(slots, untold, POD_DRAIN);
+    }
+}
+
 int slots_serves(const slots_t *slots, int i, ap_generation_t generation)
 {
     const slot_t *slot = &slots->slots[i];
@@ -191,7 +221,7 @@ int slots_untold_before(const slots_t *slots, ap_generation_t generation)
         const slot_t *slot = &slots->slots[i];
 
         untold += slot->pid != 0 && slot->generation < generation
-                  && slot->told == POD_NOTHING;
+                  && slot->told < POD_DRAIN;
     }
     return untold;
 }

@@ -96,6 +96,12 @@ void slots_tell(slots_t *slots, int i, pod_word_e word);
 void slots_tell_before(slots_t *slots, ap_generation_t generation,
                        pod_word_e word);
 
+/*
+ * A slot is needed: hurry the oldest child that is finishing, if none has
+ * been already; if none is finishing, tell one of an earlier generation to.
+ */
+void slots_hurry(slots_t *slots, ap_generation_t generation);
+
 /* Does this child serve: of this generation and not about to stop? */
 int slots_serves(const slots_t *slots, int i, ap_generation_t generation);
 
@@ -103,7 +109,7 @@ int slots_serves(const slots_t *slots, int i, ap_generation_t generation);
 int slots_is_up(const slots_t *slots, int i, int threads);
 
 /* How many children there are of generations before this one that have not
- * been told anything. */
+ * been told to drain. */
 int slots_untold_before(const slots_t *slots, ap_generation_t generation);
 
 /* All children, and those of generation that serve. */

@@ -26,6 +26,7 @@
 #include "http_log.h"
 #include "http_main.h"
 #include "mpm_common.h"
+#include "scoreboard.h"
 #include "unixd.h"
 
 #include "startup.h"
@@ -42,6 +43,25 @@ int startup_is_alone(void)
            || ap_exists_config_define("DEBUG");
 }
 
+/*
+ * Another MPM ran before and was swapped for this one by a restart: the
+ * scoreboard is as large as that one had it, and remains so.
+ */
+static void take_over_scoreboard(settings_frozen_t *frozen)
+{
+    if (!ap_exists_scoreboard_image()) {
+        return;
+    }
+    while (ap_get_scoreboard_process(frozen->slots) != NULL) {
+        frozen->slots++;
+    }
+    frozen->server_limit = frozen->slots;
+    while (ap_get_scoreboard_worker_from_indexes(0, frozen->thread_limit)
+           != NULL) {
+        frozen->thread_limit++;
+    }
+}
+
 apr_status_t startup_prepare(retained_t **pretained, apr_pool_t *pconf)
 {
     ap_unixd_mpm_retained_data *mpm = ap_unixd_mpm_get_retained_data();
@@ -51,6 +71,7 @@ apr_status_t startup_prepare(retained_t **pretained, apr_pool_t *pconf)
         retained = ap_retained_data_create(RETAINED_KEY, sizeof(*retained));
         retained->size = sizeof(*retained);
         retained->mpm = mpm;
+        take_over_scoreboard(&retained->frozen);
     }
     else if (retained->size != sizeof(*retained)) {
         ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_CRIT, 0, NULL,

@@ -116,6 +116,12 @@ class Env:
             return self.probe is not None
         return "mod_" + name in self.static or os.path.exists(self.path(name))
 
+    def slots(self, limit, threads=64):
+        """What AP_MPMQ_HARD_LIMIT_DAEMONS says for a ServerLimit and a
+        ThreadLimit: ours has a reserve for children that are finishing."""
+        reserve = min(128, max(16, 16384 // threads))
+        return limit if self.stock else limit + reserve
+
     def path(self, name):
         if name == "probe":
             return self.probe

@@ -30,7 +30,10 @@ from harness import test, wait_until
 def plain(t, **settings):
     """A server that speaks HTTP/2 in clear."""
     settings["modules"] = "http2 " + settings.get("modules", "")
-    settings["conf"] = "Protocols h2c http/1.1\n" + settings.get("conf", "")
+    # With hardly more threads of its own than there are sessions mod_http2
+    # can forget a stream under load, with any MPM.
+    settings["conf"] = ("Protocols h2c http/1.1\nH2MinWorkers 25\n"
+                        + settings.get("conf", ""))
     return serve(t, **settings)
 
 

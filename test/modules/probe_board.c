@@ -44,6 +44,13 @@ typedef struct {
     pthread_t thread;
 } board_t;
 
+/* Gone in trunk, where nobody has missed it. */
+#if MODULE_MAGIC_NUMBER_MAJOR >= 20190312
+#define BUCKET_OF(process) 0
+#else
+#define BUCKET_OF(process) ((process).bucket)
+#endif
+
 static board_t board = {-1, {-1, -1}, 0, 0};
 
 static void print_process(FILE *out, int slot, int threads)
@@ -62,7 +69,7 @@ static void print_process(FILE *out, int slot, int threads)
             process.not_accepting, process.connections,
             process.write_completion, process.lingering_close,
             process.keep_alive, process.suspended, process.wait_io,
-            process.bucket);
+            BUCKET_OF(process));
     for (i = 0; i < threads; i++) {
         worker_score *worker = &ap_scoreboard_image->servers[slot][i];
 

@@ -31,6 +31,9 @@ APLOG_USE_MODULE(mpm_event);
 /* Accepted from one socket before others have their turn. */
 #define BATCH 64
 
+/* A backlog's worth: taken from each socket before it is closed. */
+#define EMPTY_MAX 512
+
 /* First and longest pause when descriptors or memory run short. */
 #define SHORTAGE_PAUSE apr_time_from_msec(50)
 #define SHORTAGE_PAUSE_MAX apr_time_from_msec(800)
@@ -215,6 +218,23 @@ void acceptor_accept(acceptor_t *a, void *data, apr_time_t now)
     }
 }
 
+void acceptor_empty(acceptor_t *a)
+{
+    int i, n;
+
+    /* One that is relieved has siblings for what is left. */
+    for (i = 0; i < a->num_doors && !a->closed && !is_done(a); i++) {
+        for (n = 0; n < EMPTY_MAX; n++) {
+            apr_status_t rv = accept_one(a, a->doors[i].lr);
+
+            if (rv != APR_SUCCESS && !APR_STATUS_IS_EINTR(rv)
+                && !APR_STATUS_IS_ECONNABORTED(rv)) {
+                break;
+            }
+        }
+    }
+}
+
 static void watch(acceptor_t *a, int on)
 {
     int i;
@@ -286,6 +306,11 @@ void acceptor_review(acceptor_t *a, apr_time_t now)
                          status_limited_conns(&rt->status));
         }
     }
+}
+
+int acceptor_is_short(const acceptor_t *a)
+{
+    return a->pause != 0;
 }
 
 apr_time_t acceptor_due(const acceptor_t *a)

@@ -53,11 +53,20 @@ void acceptor_accept(acceptor_t *acceptor, void *data, apr_time_t now);
 /* Pause or resume as the rule says now; start the first time. [listener] */
 void acceptor_review(acceptor_t *acceptor, apr_time_t now);
 
+/* Has it paused for want of descriptors or memory? [listener] */
+int acceptor_is_short(const acceptor_t *acceptor);
+
 /* When to review at the latest, CLOCK_NEVER if nothing is due. [listener] */
 apr_time_t acceptor_due(const acceptor_t *acceptor);
 
 /* Wake the listener if it has paused and need not any longer. [worker] */
 void acceptor_nudge(acceptor_t *acceptor);
+
+/*
+ * Before closing for good: take what the kernel has accepted for us already,
+ * or those clients would be reset. A bounded number. [listener]
+ */
+void acceptor_empty(acceptor_t *acceptor);
 
 /* Stop for good and close this child's listening sockets. [listener] */
 void acceptor_close(acceptor_t *acceptor);

@@ -17,6 +17,7 @@
 /* conn: see conn.h */
 
 #include "apr_buckets.h"
+#include "apr_portable.h"
 
 #include "httpd.h"
 #include "http_config.h"
@@ -113,7 +114,11 @@ conn_t *conn_make(runtime_t *runtime, apr_pool_t *pool, apr_socket_t *csd)
     conn->runtime = runtime;
     conn->pool = pool;
     conn->csd = csd;
+    if (apr_os_sock_get(&conn->fd, csd) != APR_SUCCESS) {
+        conn->fd = -1;
+    }
     conn->counted = STATUS_NONE;
+    conn->since = clock_now();
     parking_init(&conn->parked, csd, pool);
     status_opened(&runtime->status);
     apr_pool_cleanup_register(pool, conn, forget, apr_pool_cleanup_null);
@@ -177,6 +182,7 @@ static int open_conn(conn_t *conn, int worker, apr_thread_t *thread)
                                  conn_id(runtime, worker), conn->sbh, buckets);
     if (c == NULL) {
         conn->csd = NULL; /* closed by who refused it */
+        conn->fd = -1;
         return 0;
     }
     conn->c = c;
@@ -435,6 +441,15 @@ int conn_moved_on(held_entry_t *entry)
 
     return *(volatile const conn_state_e *)&conn->cs.state
            != CONN_STATE_SUSPENDED;
+}
+
+void conn_report(const conn_t *conn, apr_time_t now)
+{
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, conn->runtime->server,
+                 "ending a connection of %s after %d s in state \"%s\"",
+                 conn->c != NULL ? conn->c->client_ip : "an unknown client",
+                 (int)apr_time_sec(now - conn->since),
+                 rows[conn->cs.state].name);
 }
 
 void conn_close(conn_t **pconn)

@@ -83,13 +83,15 @@ struct conn_t {
     held_entry_t held;        /* held, while a module has it */
     runtime_t *runtime;       /* const; NULL for a secondary connection */
     apr_pool_t *pool;         /* const */
-    apr_socket_t *csd;        /* const; the socket, closed by the last owner */
+    apr_socket_t *csd;        /* owner; closed by the last one */
+    apr_os_sock_t fd;         /* const; its descriptor */
     conn_rec *c;              /* owner; NULL before it is opened */
     conn_state_t cs;          /* owner, and the modules it is with */
     ap_sb_handle_t *sbh;      /* owner; c->sbh is NULL while parked */
     request_rec *r;           /* owner; the request in progress or NULL */
     server_rec *server;       /* owner; whose time-outs it is under */
     status_count_e counted;   /* owner; what it is counted as */
+    apr_time_t since;         /* const; when it was accepted */
     int suspended;            /* owner; suspend_connection hooks have run */
     int last;                 /* owner; not to be kept alive */
     int saw_stop;             /* owner; its modules ran since the child
@@ -158,6 +160,10 @@ void conn_hold(conn_t **conn);
 
 /* Has its module moved it on? For held_create. [worker] */
 int conn_moved_on(held_entry_t *entry);
+
+/* Say in the log that this one is held when it should be over. [owner, or
+ * while the owner waits] */
+void conn_report(const conn_t *conn, apr_time_t now);
 
 /* Close the socket and give the memory back. [worker] [listener] */
 void conn_close(conn_t **conn);

@@ -240,6 +240,13 @@ static const char *set_factor(cmd_parms *cmd, void *dummy, const char *arg)
     return settings_set_factor(&settings, cmd, arg);
 }
 
+static const char *set_drain_timeout(cmd_parms *cmd, void *dummy,
+                                     const char *arg)
+{
+    (void)dummy;
+    return settings_set_drain_timeout(&settings, cmd, arg);
+}
+
 static const command_rec event_directives[] = {
     LISTEN_COMMANDS,
     AP_INIT_TAKE1("StartServers", set_number, NULL, RSRC_CONF,
@@ -261,6 +268,9 @@ static const command_rec event_directives[] = {
     AP_INIT_TAKE1("AsyncRequestWorkerFactor", set_factor, NULL, RSRC_CONF,
                   "How many more connections a child may hold per idle "
                   "worker"),
+    AP_INIT_TAKE1("EventDrainTimeout", set_drain_timeout, NULL, RSRC_CONF,
+                  "How many seconds a child that takes no more connections "
+                  "may go on with those it has; 0: as long as they last"),
     AP_GRACEFUL_SHUTDOWN_TIMEOUT_COMMAND,
     {0}};
 

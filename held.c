@@ -70,6 +70,18 @@ void held_callback_ends(held_t *held, int worker)
     apr_thread_mutex_unlock(held->lock);
 }
 
+void held_visit(held_t *held, held_visit_fn *visit, void *baton)
+{
+    held_entry_t *entry;
+
+    apr_thread_mutex_lock(held->lock);
+    APR_RING_FOREACH(entry, &held->ring, held_entry_t, link)
+    {
+        visit(entry, baton);
+    }
+    apr_thread_mutex_unlock(held->lock);
+}
+
 /* The callback that has been running longest; none: beyond all. */
 static apr_uint64_t oldest_running(const held_t *held)
 {

@@ -57,6 +57,10 @@ void held_put(held_t *held, held_entry_t *entry);
 void held_callback_begins(held_t *held, int worker);
 void held_callback_ends(held_t *held, int worker);
 
+/* Look at all that modules hold, under the lock. [any] */
+typedef void held_visit_fn(const held_entry_t *entry, void *baton);
+void held_visit(held_t *held, held_visit_fn *visit, void *baton);
+
 /* Take back one that its module has moved on; or NULL. [worker] */
 held_entry_t *held_take(held_t *held);
 

@@ -18,8 +18,6 @@
 
 #include <sys/socket.h>
 
-#include "apr_portable.h"
-
 #include "httpd.h"
 #include "http_log.h"
 
@@ -28,6 +26,7 @@
 #include "conn.h"
 #include "linger.h"
 #include "listener.h"
+#include "worker.h"
 
 APLOG_USE_MODULE(mpm_event);
 
@@ -44,6 +43,7 @@ typedef struct listener_t {
     apr_time_t now;      /* of this turn */
     apr_time_t evict_at; /* not before this */
     int draining;
+    apr_time_t drain_until; /* EventDrainTimeout */
 } listener_t;
 
 /* Give a connection that has been taken out of parking to the workers. */
@@ -113,11 +113,9 @@ static void report_failure(listener_t *l, conn_t *conn)
 
 static int has_input(conn_t *conn)
 {
-    apr_os_sock_t fd;
     char c;
 
-    return apr_os_sock_get(&fd, conn->csd) == APR_SUCCESS
-           && recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+    return recv(conn->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 static void expire(listener_t *l)
@@ -152,18 +150,20 @@ static void start_timers(listener_t *l)
 }
 
 /*
- * With every worker busy a client is served sooner by another child: let go
- * of idle kept-alive connections, longest idle first, a few at a time.
+ * With every worker busy a client is served sooner by another child, and
+ * without descriptors nobody new is served at all: let go of idle kept-alive
+ * connections, longest idle first, a few at a time.
  */
 static void evict(listener_t *l)
 {
     runtime_t *rt = l->runtime;
     int n;
 
-    if (l->now < l->evict_at || fdqueue_idle(rt->queue) > 0
-        || fdqueue_waiting(rt->queue) == 0
-        || status_limited_conns(&rt->status)
-               < rt->settings->threads_per_child) {
+    int busy = fdqueue_idle(rt->queue) == 0 && fdqueue_waiting(rt->queue) > 0
+               && status_limited_conns(&rt->status)
+                      >= rt->settings->threads_per_child;
+
+    if (l->now < l->evict_at || !(busy || acceptor_is_short(rt->acceptor))) {
         return;
     }
     l->evict_at = l->now + EVICT_INTERVAL;
@@ -213,6 +213,32 @@ static void tell_waiting(listener_t *l)
     }
 }
 
+static void report_parked(const parked_t *parked, void *baton)
+{
+    conn_report(CONN_OF_PARKED(parked), ((listener_t *)baton)->now);
+}
+
+static void report_module_has(const held_entry_t *entry, void *baton)
+{
+    conn_report(CONN_OF_HELD(entry), ((listener_t *)baton)->now);
+}
+
+/* What keeps this child from being over. */
+static void report_held(listener_t *l)
+{
+    runtime_t *rt = l->runtime;
+    int i;
+
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, rt->server,
+                 "EventDrainTimeout is over with %d connections left",
+                 status_conns(&rt->status));
+    parking_visit(rt->parking, report_parked, l);
+    held_visit(rt->held, report_module_has, l);
+    for (i = 0; i < rt->settings->threads_per_child; i++) {
+        worker_report(&rt->workers[i], l->now);
+    }
+}
+
 /*
  * This child takes no more connections. Idle kept-alive ones wait for what
  * is left of their time: a request that comes meanwhile is answered, and
@@ -224,6 +250,11 @@ static void drain(listener_t *l)
 
     if (!l->draining) {
         l->draining = 1;
+        if (rt->settings->drain_timeout > 0) {
+            l->drain_until
+                = l->now + apr_time_from_sec(rt->settings->drain_timeout);
+        }
+        acceptor_empty(rt->acceptor);
         acceptor_close(rt->acceptor);
         ptrans_stop_keeping(rt->ptrans);
         ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, rt->server,
@@ -235,6 +266,12 @@ static void drain(listener_t *l)
     if (atomic_load(&rt->hurry)) {
         parking_shorten(rt->parking, CONN_STATE_KEEPALIVE, 0, l->now);
     }
+    if (l->now >= l->drain_until) {
+        report_held(l);
+        l->drain_until = CLOCK_NEVER;
+        runtime_request_stop(rt, RUNTIME_EXIT, 0);
+        return;
+    }
     parking_shorten(rt->parking, CONN_STATE_LINGER_NORMAL, CONN_LINGER_TIME_SHORT,
                     l->now);
 }
@@ -244,8 +281,11 @@ static void wait_for_events(listener_t *l)
     runtime_t *rt = l->runtime;
     apr_time_t due = timers_next_due(rt->timers);
     apr_time_t acceptor = acceptor_due(rt->acceptor);
-    apr_status_t rv = parking_wait(rt->parking, clock_now(),
-                                   due < acceptor ? due : acceptor);
+    apr_status_t rv;
+
+    due = due < acceptor ? due : acceptor;
+    due = due < l->drain_until ? due : l->drain_until;
+    rv = parking_wait(rt->parking, clock_now(), due);
 
     l->now = clock_now();
     if (rv != APR_SUCCESS) {
@@ -267,7 +307,9 @@ static int is_over(const runtime_t *rt)
 
 void *APR_THREAD_FUNC listener_main(apr_thread_t *thread, void *data)
 {
-    listener_t l = {data, clock_now(), 0, 0};
+    listener_t l = {.runtime = data,
+                    .now = clock_now(),
+                    .drain_until = CLOCK_NEVER};
     runtime_t *rt = data;
 
     (void)thread;

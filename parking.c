@@ -407,6 +407,19 @@ parked_t *parking_find(parking_t *parking, int tag, parking_match_fn *match,
     return NULL;
 }
 
+void parking_visit(parking_t *parking, parking_visit_fn *visit, void *baton)
+{
+    parking_queue_t *q;
+    parked_t *parked;
+
+    for (q = parking->queues; q != NULL; q = q->next) {
+        APR_RING_FOREACH(parked, &q->ring, parked_t, link)
+        {
+            visit(parked, baton);
+        }
+    }
+}
+
 void parking_shorten(parking_t *parking, int tag,
                      apr_interval_time_t max_wait, apr_time_t now)
 {

@@ -147,6 +147,10 @@ typedef int parking_match_fn(const parked_t *parked);
 parked_t *parking_find(parking_t *parking, int tag, parking_match_fn *match,
                        apr_time_t now);
 
+/* Look at all that are parked, none of which may be taken. [listener] */
+typedef void parking_visit_fn(const parked_t *parked, void *baton);
+void parking_visit(parking_t *parking, parking_visit_fn *visit, void *baton);
+
 /* Let none with tag wait longer than max_wait from now. [listener] */
 void parking_shorten(parking_t *parking, int tag,
                      apr_interval_time_t max_wait, apr_time_t now);

@@ -185,6 +185,27 @@ void settings_defaults(settings_t *settings)
     settings->max_children = DEFAULT_SERVER_LIMIT;
     settings->async_factor = DEFAULT_ASYNC_FACTOR;
     settings->slots = slots_for(settings);
+    settings->drain_timeout = 0;
+}
+
+/* NULL, or what is wrong with arg. */
+static const char *parse_number(cmd_parms *cmd, const char *arg, int *number)
+{
+    const char *name = cmd->cmd->name;
+    char *end;
+    long value;
+
+    errno = 0;
+    value = strtol(arg, &end, 10);
+    if (end == arg || *end != '\0') {
+        return apr_psprintf(cmd->pool, "%s: \"%s\" is not a whole number",
+                            name, arg);
+    }
+    if (errno == ERANGE || value < INT_MIN || value > INT_MAX) {
+        return apr_psprintf(cmd->pool, "%s: %s is out of range", name, arg);
+    }
+    *number = (int)value;
+    return NULL;
 }
 
 const char *settings_set_number(settings_t *settings, cmd_parms *cmd,
@@ -193,8 +214,6 @@ const char *settings_set_number(settings_t *settings, cmd_parms *cmd,
     const char *name = cmd->cmd->name;
     const char *err = ap_check_cmd_context(cmd, GLOBAL_ONLY);
     const row_t *row = row_named(name);
-    char *end;
-    long value;
 
     if (err) {
         return err;
@@ -207,17 +226,22 @@ const char *settings_set_number(settings_t *settings, cmd_parms *cmd,
         ap_log_error(APLOG_MARK, APLOG_INFO, 0, NULL, APLOGNO(00521)
                      "MaxClients is deprecated, write MaxRequestWorkers");
     }
-    errno = 0;
-    value = strtol(arg, &end, 10);
-    if (end == arg || *end != '\0') {
-        return apr_psprintf(cmd->pool, "%s: \"%s\" is not a whole number",
-                            name, arg);
+    return parse_number(cmd, arg, field_of(settings, row));
+}
+
+const char *settings_set_drain_timeout(settings_t *settings, cmd_parms *cmd,
+                                       const char *arg)
+{
+    const char *err = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+
+    if (err == NULL) {
+        err = parse_number(cmd, arg, &settings->drain_timeout);
     }
-    if (errno == ERANGE || value < INT_MIN || value > INT_MAX) {
-        return apr_psprintf(cmd->pool, "%s: %s is out of range", name, arg);
+    if (err == NULL && settings->drain_timeout < 0) {
+        err = apr_psprintf(cmd->pool, "%s: %s is less than 0 seconds",
+                           cmd->cmd->name, arg);
     }
-    *field_of(settings, row) = (int)value;
-    return NULL;
+    return err;
 }
 
 const char *settings_set_factor(settings_t *settings, cmd_parms *cmd,

@@ -42,6 +42,7 @@ typedef struct settings_t {
                           * children that are finishing */
     int max_children;    /* no directive: children that may serve at once */
     double async_factor; /* more than 0, finite */
+    int drain_timeout;   /* seconds; 0: no limit */
 } settings_t;
 
 /*
@@ -64,6 +65,11 @@ void settings_defaults(settings_t *settings);
  */
 const char *settings_set_number(settings_t *settings, cmd_parms *cmd,
                                 const char *arg);
+
+/* The same for EventDrainTimeout, which nothing corrects: a negative one is
+ * wrong. [config] */
+const char *settings_set_drain_timeout(settings_t *settings, cmd_parms *cmd,
+                                       const char *arg);
 
 /* The same for AsyncRequestWorkerFactor. [config] */
 const char *settings_set_factor(settings_t *settings, cmd_parms *cmd,

@@ -16,6 +16,8 @@
 
 /* worker: see worker.h */
 
+#include <sys/socket.h>
+
 #include "httpd.h"
 #include "http_log.h"
 
@@ -26,8 +28,21 @@
 
 APLOG_USE_MODULE(mpm_event);
 
-/* Take back the socket lent to worker_cut_short, which is not long at it. */
-static void reclaim_socket(worker_t *worker)
+/*
+ * The connection that a worker is in is lent to who wants to look at it: the
+ * worker does not go on with it before it has it back.
+ */
+static struct conn_t *borrow(worker_t *worker)
+{
+    return atomic_exchange(&worker->busy, NULL);
+}
+
+static void give_back(worker_t *worker, struct conn_t *conn)
+{
+    atomic_store(&worker->busy, conn);
+}
+
+static void reclaim(worker_t *worker)
 {
     while (atomic_exchange(&worker->busy, NULL) == NULL) {
         apr_thread_yield();
@@ -36,11 +51,24 @@ static void reclaim_socket(worker_t *worker)
 
 void worker_cut_short(worker_t *worker)
 {
-    apr_socket_t *socket = atomic_exchange(&worker->busy, NULL);
+    conn_t *conn = borrow(worker);
 
-    if (socket != NULL) {
-        apr_socket_shutdown(socket, APR_SHUTDOWN_READWRITE);
-        atomic_store(&worker->busy, socket);
+    if (conn != NULL) {
+        /* Through the descriptor: the worker may be changing the rest. */
+        if (conn->fd >= 0) {
+            shutdown(conn->fd, SHUT_RDWR);
+        }
+        give_back(worker, conn);
+    }
+}
+
+void worker_report(worker_t *worker, apr_time_t now)
+{
+    conn_t *conn = borrow(worker);
+
+    if (conn != NULL) {
+        conn_report(conn, now);
+        give_back(worker, conn);
     }
 }
 
@@ -62,12 +90,12 @@ static void run_conn(worker_t *worker, conn_t *conn)
     while (conn != NULL) {
         conn_verdict_e verdict;
 
-        atomic_store(&worker->busy, conn->csd);
+        give_back(worker, conn);
         verdict = conn_run(conn, worker->id, worker->thread);
         if (verdict == CONN_LINGER) {
             verdict = linger_start(conn);
         }
-        reclaim_socket(worker);
+        reclaim(worker);
         switch (verdict) {
         case CONN_PARK:
             if (!conn_park(&conn)) {

@@ -33,8 +33,8 @@ typedef struct worker_t {
     runtime_t *runtime;           /* const after start */
     int id;                       /* const after start; scoreboard thread */
     apr_thread_t *thread;         /* const once it runs; main joins it */
-    _Atomic(apr_socket_t *) busy; /* atomic: socket of the connection it is
-                                   * in; nobody's while it is in use */
+    _Atomic(struct conn_t *) busy; /* atomic: the connection it is in;
+                                    * NULL while it is lent to another */
 } worker_t;
 
 /* The thread's function; data is its worker_t. */
@@ -45,5 +45,8 @@ void *APR_THREAD_FUNC worker_main(apr_thread_t *thread, void *data);
  * not wait for that client any longer. [main]
  */
 void worker_cut_short(worker_t *worker);
+
+/* Say in the log which connection this worker is in, if any. [listener] */
+void worker_report(worker_t *worker, apr_time_t now);
 
 #endif /* EVENT_WORKER_H */

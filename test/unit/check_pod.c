@@ -387,16 +387,18 @@ END_TEST
 
 START_TEST(no_descriptors_are_left)
 {
-    struct rlimit limit;
+    struct rlimit limit, none;
     int ends[2] = {-1, -1};
     pod_t *other;
 
     ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    limit.rlim_cur = 0;
-    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = 0;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
     ck_assert_int_eq(pod_open(&ends[0], &ends[1]), EMFILE);
     ck_assert_int_eq(pod_open_bell(&ends[0], &ends[1]), EMFILE);
     ck_assert_int_eq(pod_create(&other, -1, pool), EMFILE);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
     ck_assert_int_eq(ends[0] & ends[1], -1);
 }
 END_TEST

@@ -194,6 +194,33 @@ START_TEST(one_that_waits_does_not_hold_up_others)
 }
 END_TEST
 
+static void note_visit(const held_entry_t *entry, void *baton)
+{
+    const conn_t *conn
+        = (const conn_t *)((const char *)entry - APR_OFFSETOF(conn_t, entry));
+
+    ((int *)baton)[conn - conns]++;
+}
+
+START_TEST(visit_looks_at_all)
+{
+    int visits[CONNS] = {0};
+
+    held_visit(held, note_visit, visits);
+    ck_assert_int_eq(visits[0] + visits[1], 0);
+    put(0);
+    put(1);
+    held_visit(held, note_visit, visits);
+    ck_assert_int_eq(visits[0], 1);
+    ck_assert_int_eq(visits[1], 1);
+    conns[0].moved = 1;
+    ck_assert_int_eq(take(), 0);
+    held_visit(held, note_visit, visits);
+    ck_assert_int_eq(visits[0], 1);
+    ck_assert_int_eq(visits[1], 2);
+}
+END_TEST
+
 /* --- All orders ----------------------------------------------------------- */
 
 typedef enum { BEGIN, END, MOVE, PUT, TAKE } verb_e;
@@ -415,6 +442,7 @@ static Suite *suite(void)
     tcase_add_test(named, moved_on_before_it_was_put);
     tcase_add_test(named, held_again);
     tcase_add_test(named, one_that_waits_does_not_hold_up_others);
+    tcase_add_test(named, visit_looks_at_all);
     suite_add_tcase(s, named);
 
     tcase_add_checked_fixture(all, setup, teardown);

@@ -559,6 +559,29 @@ START_TEST(find_looks_at_all_with_the_tag)
 }
 END_TEST
 
+static void note_visit(const parked_t *parked, void *baton)
+{
+    ((int *)baton)[number_of(parked)]++;
+}
+
+START_TEST(visit_looks_at_all)
+{
+    int visits[MANY] = {0}, i;
+
+    put(0, 1, MSEC, 0);
+    put(1, 1, 2 * MSEC, 0);
+    put(2, 2, MSEC, 0);
+    put(3, 2, MSEC, 0);
+    wait_at(0, CLOCK_NEVER);
+    ck_assert_int_eq(take(2, PARKING_EVICTED), 1);
+    parking_visit(parking, note_visit, visits);
+    for (i = 0; i < MANY; i++) {
+        ck_assert_int_eq(visits[i], i == 0 || i == 1 || i == 3);
+    }
+    ck_assert_int_eq(parking_count(parking, 1), 2);
+}
+END_TEST
+
 START_TEST(shorten_cuts_those_with_the_tag)
 {
     put(0, 1, 10 * MSEC, 0);
@@ -1031,6 +1054,7 @@ static void add_tests(Suite *s)
     tcase_add_test(tc, count_is_of_what_the_listener_has_seen);
     tcase_add_test(tc, oldest_is_who_is_parked_longest);
     tcase_add_test(tc, find_looks_at_all_with_the_tag);
+    tcase_add_test(tc, visit_looks_at_all);
     tcase_add_test(tc, shorten_cuts_those_with_the_tag);
     tcase_add_test(tc, shorten_to_nothing);
     tcase_add_test(tc, many_in_any_order);

@@ -349,6 +349,38 @@ START_TEST(words_to_those_before)
 }
 END_TEST
 
+START_TEST(hurrying_whom_it_helps)
+{
+    slots_hurry(&slots, GENERATION); /* nobody there */
+    enter(0, GENERATION, 0);
+    enter(1, GENERATION - 1, 0);
+    enter(2, GENERATION - 2, 0);
+    enter(3, GENERATION - 3, 0);
+    enter(4, GENERATION - 1, 0);
+    slots_leave(&slots, 4, &server);
+    slots_tell(&slots, 2, POD_DRAIN);
+    slots_tell(&slots, 1, POD_DRAIN);
+    slots_hurry(&slots, GENERATION);
+    ck_assert_int_eq(heard(0), POD_NOTHING);
+    ck_assert_int_eq(heard(1), POD_DRAIN);
+    ck_assert_int_eq(heard(2), POD_HURRY); /* the oldest that drains */
+    ck_assert_int_eq(heard(3), POD_NOTHING);
+    slots_hurry(&slots, GENERATION); /* one at a time */
+    ck_assert_int_eq(heard(1), POD_NOTHING);
+    slots_leave(&slots, 2, &server);
+    slots_hurry(&slots, GENERATION);
+    ck_assert_int_eq(heard(1), POD_HURRY);
+    slots_leave(&slots, 1, &server);
+    /* None drains: one has to begin. */
+    slots_hurry(&slots, GENERATION);
+    ck_assert_int_eq(heard(3), POD_DRAIN);
+    slots_leave(&slots, 3, &server);
+    /* The present generation is left alone. */
+    slots_hurry(&slots, GENERATION);
+    ck_assert_int_eq(heard(0), POD_NOTHING);
+}
+END_TEST
+
 /* -X: this process sits in the slot itself, and has no pod. */
 START_TEST(a_child_without_a_pod)
 {
@@ -550,6 +582,7 @@ static Suite *suite(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, words_only_rise);
     tcase_add_test(tc, words_to_those_before);
+    tcase_add_test(tc, hurrying_whom_it_helps);
     tcase_add_test(tc, a_child_without_a_pod);
     tcase_add_test(tc, forgetting);
     suite_add_tcase(s, tc);

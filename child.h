@@ -30,7 +30,6 @@
 #include "runtime.h"
 #include "settings.h"
 #include "signals.h"
-#include "slots.h"
 
 typedef struct child_start_t {
     server_rec *server;
@@ -41,7 +40,7 @@ typedef struct child_start_t {
     int pod;         /* the child's end, taken over; -1: no parent */
     pid_t parent;    /* who forked this child */
     int bell;        /* to call the parent */
-    slots_note_t *note; /* for the parent to read; NULL: no parent */
+    pod_note_t *note; /* for the parent to read; NULL: no parent */
     int one_process; /* this is the process that was started itself */
     signals_t *signals;
     runtime_t **runtime; /* set once the rooms exist, for hooks to find */

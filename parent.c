@@ -223,7 +223,13 @@ static int restart(run_t *run)
                      APLOGNO(00493) AP_SIG_GRACEFUL_STRING
                      " received.  "
                      "Doing graceful restart");
-        tell_all(run, POD_RENEWED);
+        /*
+         * What helpers do for a request is lost when they end with the old
+         * configuration, so where there are any the old children take no
+         * more connections from here on.
+         */
+        tell_all(run, children_have_helpers(&run->children) ? POD_DRAIN
+                                                            : POD_RENEWED);
     }
     return OK;
 }

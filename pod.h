@@ -29,6 +29,8 @@
 #ifndef EVENT_POD_H
 #define EVENT_POD_H
 
+#include <stdatomic.h>
+
 #include "apr_errno.h"
 #include "apr_pools.h"
 
@@ -46,6 +48,12 @@ typedef enum {
     POD_GONE,     /* the parent is gone */
     POD_WOKEN     /* a thread of this child called */
 } pod_word_e;
+
+/* What a child tells the parent, in memory both share. The parent believes
+ * nothing that could hurt it. */
+typedef struct pod_note_t {
+    atomic_int wants_relief; /* atomic: another child should take its place */
+} pod_note_t;
 
 /*
  * Make a pod: *child_end for the child to be forked, *parent_end for the

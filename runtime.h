@@ -35,7 +35,6 @@
 #include "pod.h"
 #include "ptrans.h"
 #include "settings.h"
-#include "slots.h"
 #include "status.h"
 #include "timers.h"
 
@@ -74,7 +73,7 @@ struct runtime_t {
     atomic_int threads;           /* atomic: listener and workers alive */
     atomic_int relieved;          /* atomic: another child is there instead */
     atomic_int hurry;             /* atomic: do not wait for idle clients */
-    slots_note_t *note;           /* const; NULL: there is no parent */
+    pod_note_t *note;           /* const; NULL: there is no parent */
     int bell;                     /* const; to call the parent */
 };
 

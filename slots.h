@@ -29,19 +29,11 @@
 #ifndef EVENT_SLOTS_H
 #define EVENT_SLOTS_H
 
-#include <stdatomic.h>
-
 #include "httpd.h"
 #include "scoreboard.h"
 
 #include "pod.h"
 #include "spawn.h"
-
-/* What a child tells the parent; in memory both share. The parent believes
- * nothing that could hurt it. */
-typedef struct slots_note_t {
-    atomic_int wants_relief; /* atomic: another child should take its place */
-} slots_note_t;
 
 typedef struct slot_t {
     pid_t pid;                  /* 0: free */
@@ -54,7 +46,7 @@ typedef struct slot_t {
 
 typedef struct slots_t {
     slot_t *slots;
-    slots_note_t *notes; /* shared with children */
+    pod_note_t *notes; /* shared with children */
     int num; /* as the first start had it */
     int top; /* highest slot ever used, plus 1 */
 } slots_t;

@@ -29,6 +29,9 @@
 /* When to look again at one that is being armed when its time is over. */
 #define ARMING_TIME apr_time_from_msec(1)
 
+/* After this long parking_wait returns for nothing. */
+#define LONGEST_WAIT apr_time_from_sec(3600)
+
 APR_RING_HEAD(parking_ring_t, parked_t);
 
 struct parking_queue_t {
@@ -248,8 +251,10 @@ apr_status_t parking_wait(parking_t *parking, apr_time_t now, apr_time_t due)
         timeout = 0;
     }
     else if (due != CLOCK_NEVER) {
-        /* Poll sets count milliseconds: round up, or be early and spin. */
-        timeout = (due - now + 999) / 1000 * 1000;
+        /* Poll sets count milliseconds: round up, or be early and spin. They
+         * count in an int, too. */
+        timeout = due - now < LONGEST_WAIT ? due - now : LONGEST_WAIT;
+        timeout = (timeout + 999) / 1000 * 1000;
     }
     parking->next_event = 0;
     rv = apr_pollset_poll(parking->pollset, timeout, &parking->num_events,

@@ -404,6 +404,25 @@ START_TEST(sleeps_until_the_first_of_all)
 }
 END_TEST
 
+/* Poll sets pass milliseconds on in an int; 25 days do not fit, and 50 of
+ * them look like none at all. */
+START_TEST(sleeps_no_longer_than_can_be_said)
+{
+    int days;
+
+    for (days = 1; days < 200; days++) {
+        apr_interval_time_t nap
+            = wait_at(7, apr_time_from_sec(days * 86400LL));
+
+        ck_assert(nap > 0 && nap / 1000 < 0x7fffffff);
+    }
+    put(0, 1, APR_TIME_C(1) << 60, 0);
+    wait_at(0, CLOCK_NEVER);
+    ck_assert(slept > 0 && slept / 1000 < 0x7fffffff);
+    ck_assert_int_eq(take_expired(apr_time_from_sec(200 * 86400LL)), -1);
+}
+END_TEST
+
 START_TEST(sleeps_for_those_that_are_left)
 {
     put(0, 1, 3 * MSEC, 0);
@@ -1041,6 +1060,7 @@ static void add_tests(Suite *s)
     tcase_add_test(tc, more_events_than_a_batch);
     tcase_add_test(tc, a_listening_socket);
     tcase_add_test(tc, sleeps_until_the_first_of_all);
+    tcase_add_test(tc, sleeps_no_longer_than_can_be_said);
     tcase_add_test(tc, sleeps_for_those_that_are_left);
     tcase_add_test(tc, errors_of_the_poll_call);
     suite_add_tcase(s, tc);

@@ -353,7 +353,8 @@ conn_verdict_e conn_run(conn_t *conn, int worker, apr_thread_t *thread)
             break;
         case CONN_STATE_KEEPALIVE: /* so a module has left it */
         case CONN_STATE_WRITE_COMPLETION:
-            conn_set_state(conn, complete_write(conn, &park), park);
+            next = complete_write(conn, &park);
+            conn_set_state(conn, next, park);
             if (park) {
                 return CONN_PARK;
             }

@@ -254,7 +254,10 @@ static void drain(listener_t *l)
             l->drain_until
                 = l->now + apr_time_from_sec(rt->settings->drain_timeout);
         }
-        acceptor_empty(rt->acceptor);
+        /* One that leaves at once would only reset what it takes. */
+        if (runtime_stop_mode(rt) == RUNTIME_DRAIN) {
+            acceptor_empty(rt->acceptor);
+        }
         acceptor_close(rt->acceptor);
         ptrans_stop_keeping(rt->ptrans);
         ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, rt->server,

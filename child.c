@@ -45,9 +45,13 @@ APLOG_USE_MODULE(mpm_event);
 /* Events per wait: many, so that a busy listener turns seldom. */
 #define EVENT_BATCH 256
 
-/* How long to serve on when a new generation is prepared that never comes,
- * because another MPM was put in the place of this one. */
-#define RENEWAL_TIME apr_time_from_sec(60)
+/*
+ * How long to serve on while a new generation is prepared: until this module
+ * is loaded again, which it never is if another MPM was put in its place,
+ * and from then until the configuration has been read.
+ */
+#define RELOAD_TIME apr_time_from_sec(5)
+#define RENEWAL_TIME apr_time_from_sec(300)
 
 /* How long workers may take to leave when the child is to exit now. */
 #define EXIT_TIME apr_time_from_msec(2000)
@@ -301,7 +305,9 @@ static void obey(child_t *child, pod_word_e word)
 
     switch (word) {
     case POD_RENEWED:
-        child->renewed = clock_now() + RENEWAL_TIME;
+        child->renewed
+            = clock_now()
+              + (child->renewed == CLOCK_NEVER ? RELOAD_TIME : RENEWAL_TIME);
         break;
     case POD_RELIEVED:
         atomic_store(&rt->relieved, 1);

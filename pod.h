@@ -40,7 +40,8 @@ typedef struct pod_t pod_t;
 
 typedef enum {
     POD_NOTHING,  /* time is up, or a signal was handled */
-    POD_RENEWED,  /* a new generation is being prepared to take over */
+    POD_RENEWED,  /* a new generation is being prepared; said twice, when
+                   * it is asked for and when its module is loaded */
     POD_RELIEVED, /* another one is there: drain whenever you want to */
     POD_DRAIN,    /* take no more connections, finish those there are */
     POD_HURRY,    /* that, and do not wait for clients that are idle */

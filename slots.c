@@ -150,6 +150,18 @@ void slots_tell(slots_t *slots, int i, pod_word_e word)
     }
 }
 
+void slots_confirm(const slots_t *slots)
+{
+    int i;
+
+    for (i = 0; i < slots->top; i++) {
+        if (slots->slots[i].pid != 0
+            && slots->slots[i].told == POD_RENEWED) {
+            pod_tell(slots->slots[i].pod, POD_RENEWED);
+        }
+    }
+}
+
 void slots_tell_before(slots_t *slots, ap_generation_t generation,
                        pod_word_e word)
 {

@@ -84,6 +84,10 @@ void slots_forget(slots_t *slots);
 /* Say a word to the child in slot i, unless it has had a stronger one. */
 void slots_tell(slots_t *slots, int i, pod_word_e word);
 
+/* Those who were told that they are being renewed: the module is loaded
+ * again, so they will be. */
+void slots_confirm(const slots_t *slots);
+
 /* Say it to all children of generations before this one. */
 void slots_tell_before(slots_t *slots, ap_generation_t generation,
                        pod_word_e word);

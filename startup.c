@@ -83,6 +83,7 @@ apr_status_t startup_prepare(retained_t **pretained, apr_pool_t *pconf)
         mpm->was_graceful = 0; /* another MPM ran before */
         mpm->baton = retained;
     }
+    slots_confirm(&retained->slots);
     mpm->mpm_state = AP_MPMQ_STARTING;
     mpm->module_loads++;
     *pretained = retained;

@@ -24,6 +24,8 @@ little of the processors that the server needs too.  What is told apart:
   idle_closes  ends of kept-alive connections before anything of the next
                request was sent; that is no loss
   refused      connections that could not be made (TLS handshake included)
+  late         requests without an answer for so long (timeout) that the
+               client gave up, on connections that the server did not end
   wrong        answers with another status, among them 503
   safe         HTTP/2 streams above the last id of a GOAWAY: they are asked
                for again, and count as lost if that fails
@@ -49,7 +51,7 @@ import struct
 import time
 
 LIVE = ("answered", "lost", "refused", "wrong", "whole", "cut")
-COUNTS = LIVE + ("first_lost", "idle_closes", "connects", "safe",
+COUNTS = LIVE + ("late", "first_lost", "idle_closes", "connects", "safe",
                  "outstanding")
 
 
@@ -440,7 +442,9 @@ class Keeper(Client):
         if self.step == self.connected or self.step == self.shake:
             self.refuse("timed out")
         else:
-            self.lose("timed out")
+            self.loop.count("late", "after %d answers" % self.used)
+            self.drop()
+            self.think()
 
 
 class Ticker(Keeper):

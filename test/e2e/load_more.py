@@ -115,7 +115,7 @@ class Stream:
         self.began = time.monotonic()
 
     def late(self):
-        self.session.lose(self, "timed out")
+        self.session.give_up(self)
 
 
 class Session(Client):
@@ -239,6 +239,12 @@ class Session(Client):
                 self.land(number)
                 self.loop.after(self.want["think"], self.ask)
 
+    def give_up(self, stream):
+        for number, other in list(self.numbers.items()):
+            if other is stream:
+                self.loop.count("late", "stream %d" % number)
+                self.land(number)
+
     def ended(self, why):
         if not self.numbers:
             self.loop.count("idle_closes")
@@ -278,16 +284,19 @@ class Herd:
                 raise RuntimeError("no answer to the first request")
 
     def ask_all(self, timeout=20.0):
-        """One request on each at once: (answered, lost, closed before)."""
+        """One request on each at once: (answered, lost, closed before it
+        was sent)."""
         poll, waiting, closed = select.epoll(), {}, 0
         for sock in self.socks:
             sock.setblocking(False)
             try:
+                sock.recv(1)
+                closed += 1
+            except BlockingIOError:
                 sock.send(self.REQUEST)
+                waiting[sock.fileno()] = sock
             except OSError:
                 closed += 1
-                continue
-            waiting[sock.fileno()] = sock
         for fd in waiting:
             poll.register(fd, select.EPOLLIN)
         answered = lost = 0

@@ -46,9 +46,11 @@ class Row:
 
 
 def wide(threads=64, processes=2, **settings):
-    """A server whose children are all started, and stay."""
+    """A server whose children are all started, and stay, and that takes
+    all the connections of a test."""
     mpm = dict(ServerLimit=16, MinSpareThreads=1,
-               MaxSpareThreads=threads * processes)
+               MaxSpareThreads=threads * processes,
+               AsyncRequestWorkerFactor=20)
     mpm.update(settings.pop("mpm", {}))
     return dict(WIDE, threads=threads, processes=processes, mpm=mpm,
                 **settings)
@@ -327,7 +329,8 @@ def few_descriptors(t, descriptors=200, clients=1000, seconds=10.0):
     s.expect("AH0033[0-9]", "Too many open files", "os 24")
     child = s.wait_children(1)[0]
     mark = s.mark()
-    load = Keeper.start(s.port, clients=clients, think=2.0, timeout=5.0)
+    load = Keeper.start(s.port, clients=clients, think=2.0,
+                        timeout=seconds)
     began = cpu([child]), time.monotonic()
     time.sleep(seconds)
     share = (cpu([child]) - began[0]) / (time.monotonic() - began[1])

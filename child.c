@@ -293,9 +293,10 @@ static void watch_parent(child_t *child)
     if (!child->start->one_process) {
         prctl(PR_SET_PDEATHSIG, SIGNALS_PARENT_GONE);
     }
-#else
-    (void)child;
 #endif
+    if (is_orphan(child)) {
+        runtime_request_stop(child->runtime, RUNTIME_DRAIN, 0);
+    }
 }
 
 /* What the parent wants of this child. */
@@ -415,8 +416,8 @@ int child_main(const child_start_t *start)
         apr_signal(SIGTERM, note_term);
     }
     signals_take_term(start->signals, start->one_process);
-    watch_parent(&child);
     ap_unixd_mpm_get_retained_data()->mpm_state = AP_MPMQ_RUNNING;
+    watch_parent(&child);
     if (start_threads(&child) != APR_SUCCESS) {
         runtime_request_stop(child.runtime, RUNTIME_EXIT, APEXIT_CHILDSICK);
     }

@@ -305,6 +305,9 @@ int children_relieve(children_t *children)
     ap_generation_t generation = children->retained->mpm->my_generation;
     int i, waiting = 0;
 
+    if (ap_max_requests_per_child <= 0) {
+        return 0;
+    }
     for (i = 0; i < slots->top; i++) {
         slot_t *slot = &slots->slots[i];
         int relief;

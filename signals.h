@@ -55,8 +55,7 @@ void signals_release(const signals_t *sig);
 
 /*
  * In a freshly forked child: back to the mask of before signals_hold, with
- * handlers for TERM set to handler and for what only parents understand to
- * "ignore". [main]
+ * handler for TERM; what only parents understand does nothing. [main]
  */
 void signals_start_child(const signals_t *sig, void (*handler)(int));
 

@@ -25,9 +25,13 @@
 #include "http_log.h"
 #include "mpm_common.h"
 
+#include "clock.h"
 #include "slots.h"
 
 APLOG_USE_MODULE(mpm_event);
+
+/* Time for a child that was hurried to be gone. */
+#define HURRY_TIME apr_time_from_sec(1)
 
 apr_status_t slots_init(slots_t *slots, int num, apr_pool_t *pool)
 {
@@ -146,6 +150,7 @@ void slots_tell(slots_t *slots, int i, pod_word_e word)
 
     if (slot->pid != 0 && slot->pod >= 0 && slot->told < word) {
         slot->told = word;
+        slot->told_at = clock_now();
         pod_tell(slot->pod, word);
     }
 }
@@ -184,7 +189,8 @@ void slots_hurry(slots_t *slots, ap_generation_t generation)
         if (slot->pid == 0) {
             continue;
         }
-        if (slot->told == POD_HURRY) {
+        if (slot->told == POD_HURRY
+            && slot->told_at + HURRY_TIME > clock_now()) {
             return; /* one at a time */
         }
         if (slot->told == POD_DRAIN

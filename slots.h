@@ -41,6 +41,7 @@ typedef struct slot_t {
     int bucket;                 /* the listeners it has */
     int pod;                    /* the parent's end, -1: none */
     pod_word_e told;            /* the strongest word it was told */
+    apr_time_t told_at;         /* and when; clock.h's time */
     pid_t relief;               /* who takes its place; 0: nobody yet */
 } slot_t;
 
@@ -94,7 +95,7 @@ void slots_tell_before(slots_t *slots, ap_generation_t generation,
 
 /*
  * A slot is needed: hurry the oldest child that is finishing, if none has
- * been already; if none is finishing, tell one of an earlier generation to.
+ * been within a second; if none is finishing, tell one of an earlier generation to.
  */
 void slots_hurry(slots_t *slots, ap_generation_t generation);
 

@@ -270,7 +270,9 @@ class Herd:
     Each has had one request answered when the constructor returns.
     """
 
-    REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    @staticmethod
+    def request(path="/"):
+        return b"GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n" % path.encode()
 
     def __init__(self, t, port, count):
         self.socks = []
@@ -279,21 +281,22 @@ class Herd:
             sock = socket.create_connection(("127.0.0.1", port), 15)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.socks.append(sock)
-            sock.send(self.REQUEST)
+            sock.send(self.request())
             if b" 200 " not in sock.recv(4096)[:16]:
                 raise RuntimeError("no answer to the first request")
 
-    def ask_all(self, timeout=20.0):
+    def ask_all(self, path="/", timeout=20.0):
         """One request on each at once: (answered, lost, closed before it
         was sent)."""
         poll, waiting, closed = select.epoll(), {}, 0
+        request = self.request(path)
         for sock in self.socks:
             sock.setblocking(False)
             try:
                 sock.recv(1)
                 closed += 1
             except BlockingIOError:
-                sock.send(self.REQUEST)
+                sock.send(request)
                 waiting[sock.fileno()] = sock
             except OSError:
                 closed += 1

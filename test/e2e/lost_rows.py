@@ -179,14 +179,14 @@ def slow_backend(t, clients=100, seconds=10.0):
     return Row(load.stop()[0])
 
 
-def herd_server(t, keepalive_timeout=300):
-    settings = wide(threads=64, processes=2,
-                    mpm=dict(AsyncRequestWorkerFactor=200))
+def herd_server(t, keepalive_timeout=300, threads=64):
+    settings = wide(threads=threads, processes=2, probe=True,
+                    mpm=dict(AsyncRequestWorkerFactor=800))
     settings["keepalive_timeout"] = keepalive_timeout
     return serve(t, **settings)
 
 
-def woken(t, count=10000, clients=10):
+def woken(t, count=10000, clients=10, path="/"):
     """One request on each of many idle connections at once."""
     s = herd_server(t)
     load = Keeper.start(s.port, clients=clients)
@@ -195,18 +195,18 @@ def woken(t, count=10000, clients=10):
     load.phase()
     time.sleep(1)
     load.phase()
-    answered, lost, closed = herd.ask_all()
+    answered, lost, closed = herd.ask_all(path)
     time.sleep(0.5)
     _, before, after = load.stop()
     return Row(after, before, herd_answered=answered, herd_lost=lost,
                herd_closed=closed)
 
 
-def dropped(t, count=10000, clients=10, expire=0):
+def dropped(t, count=10000, clients=10, expire=0, threads=64, path="/"):
     """Many idle connections end at once under load: the clients close them,
     or (expire) they are idle for longer than KeepAliveTimeout."""
-    s = herd_server(t, keepalive_timeout=expire or 300)
-    load = Keeper.start(s.port, clients=clients)
+    s = herd_server(t, expire or 300, threads)
+    load = Keeper.start(s.port, clients=clients, path=path)
     answering(load, clients)
     herd = Herd(t, s.port, count)
     load.phase()

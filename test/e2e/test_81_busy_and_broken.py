@@ -50,10 +50,11 @@ def more_clients_than_threads(t):
         t.equal(row.after.idle_closes, 0, "connections closed")
 
 
-@test(stock="fails: closes most of them", item="7 12.6", timeout=180)
+@test(stock="fails: closes most of them", item="7 12.6", needs="probe",
+      timeout=180)
 def thousands_ask_at_once(t):
     count = many(t)
-    row = rows.woken(t, count=count)
+    row = rows.woken(t, count=count, path="/probe/sleep?ms=20")
     nothing_lost(t, row)
     more = row.more
     t.equal((more["herd_answered"], more["herd_lost"], more["herd_closed"]),
@@ -61,14 +62,15 @@ def thousands_ask_at_once(t):
 
 
 @test(stock="fails: closes connections that are in use", item="7 12.6",
-      timeout=180)
+      needs="probe", timeout=180)
 def thousands_leave_at_once(t):
-    row = rows.dropped(t, count=many(t))
+    row = rows.dropped(t, count=many(t), clients=40, threads=8,
+                       path="/probe/sleep?ms=20")
     nothing_lost(t, row)
     t.equal(row.after.idle_closes, 0, "connections of others closed")
 
 
-@test(stock="pass", item="5.2", timeout=180)
+@test(stock="pass", item="5.2", needs="probe", timeout=180)
 def thousands_expire_at_once(t):
     row = rows.dropped(t, count=many(t), expire=8 if t.long else 3)
     nothing_lost(t, row)

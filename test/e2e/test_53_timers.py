@@ -119,7 +119,7 @@ def from_callbacks(t):
       item="8", needs="probe")
 def thousands_at_once(t):
     s = serve(t, threads=8, probe=True)
-    delays = [(number * 7919) % 400 for number in range(300)]
+    delays = [(number * 7919) % 1500 for number in range(300)]
 
     def client(number):
         register(t, s, delays, "b%d" % number)

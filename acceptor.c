@@ -38,6 +38,9 @@ APLOG_USE_MODULE(mpm_event);
 #define SHORTAGE_PAUSE apr_time_from_msec(50)
 #define SHORTAGE_PAUSE_MAX apr_time_from_msec(800)
 
+/* A shortage is over when there was none for so long. */
+#define SHORTAGE_CALM apr_time_from_sec(5)
+
 typedef struct door_t {
     parking_kind_e kind; /* const; first, as parking wants it */
     ap_listen_rec *lr;   /* const */
@@ -54,6 +57,8 @@ struct acceptor_t {
     int accepted;             /* listener; counted up to max_conns */
     apr_interval_time_t pause; /* listener: of the shortage going on, or 0 */
     apr_time_t retry_at;      /* listener: when that pause is over */
+    apr_time_t calm_at;       /* listener: the shortage is over if there is
+                               * none before this; CLOCK_NEVER: none is on */
     atomic_int full;          /* listener writes, workers read: paused
                                * because of the rule */
 };
@@ -85,6 +90,7 @@ acceptor_t *acceptor_create(runtime_t *runtime, ap_listen_rec *listeners,
     a->runtime = runtime;
     a->max_conns = max_conns > 0 ? max_conns : 0;
     a->retry_at = CLOCK_NEVER;
+    a->calm_at = CLOCK_NEVER;
     atomic_init(&a->full, 1);
     return a;
 }
@@ -103,10 +109,13 @@ static int admits(const acceptor_t *a)
  * a while, longer each time, and say so once. */
 static void begin_pause(acceptor_t *a, apr_status_t rv, apr_time_t now)
 {
-    if (a->pause == 0) {
+    if (a->calm_at == CLOCK_NEVER) {
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, a->runtime->server,
                      APLOGNO(02179) "cannot accept a connection: no new ones "
                      "until that is over");
+    }
+    a->calm_at = now + SHORTAGE_CALM;
+    if (a->pause == 0) {
         a->pause = SHORTAGE_PAUSE;
     }
     else if (a->pause < SHORTAGE_PAUSE_MAX) {
@@ -115,10 +124,11 @@ static void begin_pause(acceptor_t *a, apr_status_t rv, apr_time_t now)
     a->retry_at = now + a->pause;
 }
 
-static void end_pause(acceptor_t *a)
+/* After a while without: is the shortage over? */
+static void end_shortage(acceptor_t *a, apr_time_t now)
 {
-    if (a->pause != 0) {
-        a->pause = 0;
+    if (now >= a->calm_at && a->pause == 0) {
+        a->calm_at = CLOCK_NEVER;
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, a->runtime->server,
                      "accepting connections again");
     }
@@ -182,7 +192,7 @@ static apr_status_t accept_one(acceptor_t *a, ap_listen_rec *lr)
         ptrans_put(rt->ptrans, &pool);
         return rv;
     }
-    end_pause(a);
+    a->pause = 0;
     conn = conn_make(rt, pool, csd);
     entry = &conn->entry;
     if (a->max_conns > 0) {
@@ -201,7 +211,8 @@ void acceptor_accept(acceptor_t *a, void *data, apr_time_t now)
     for (n = 0; n < BATCH; n++) {
         apr_status_t rv;
 
-        if (!a->watching || is_done(a) || !admits(a)) {
+        if (!a->watching || is_done(a) || !admits(a)
+            || a->retry_at != CLOCK_NEVER) {
             return;
         }
         rv = accept_one(a, door->lr);
@@ -218,15 +229,19 @@ void acceptor_accept(acceptor_t *a, void *data, apr_time_t now)
     }
 }
 
-void acceptor_empty(acceptor_t *a)
+void acceptor_empty(acceptor_t *a, int all)
 {
     int i, n;
 
     /* One that is relieved has siblings for what is left. */
     for (i = 0; i < a->num_doors && !a->closed && !is_done(a); i++) {
         for (n = 0; n < EMPTY_MAX; n++) {
-            apr_status_t rv = accept_one(a, a->doors[i].lr);
+            apr_status_t rv;
 
+            if (!all && !admits(a)) {
+                break; /* a sibling will take it */
+            }
+            rv = accept_one(a, a->doors[i].lr);
             if (rv != APR_SUCCESS && !APR_STATUS_IS_EINTR(rv)
                 && !APR_STATUS_IS_ECONNABORTED(rv)) {
                 break;
@@ -266,6 +281,7 @@ void acceptor_review(acceptor_t *a, apr_time_t now)
         runtime_request_stop(a->runtime, RUNTIME_DRAIN, 0);
         return;
     }
+    end_shortage(a, now);
     if (a->retry_at <= now) {
         a->retry_at = CLOCK_NEVER;
     }
@@ -315,7 +331,10 @@ int acceptor_is_short(const acceptor_t *a)
 
 apr_time_t acceptor_due(const acceptor_t *a)
 {
-    return a->closed ? CLOCK_NEVER : a->retry_at;
+    if (a->closed) {
+        return CLOCK_NEVER;
+    }
+    return a->retry_at < a->calm_at ? a->retry_at : a->calm_at;
 }
 
 void acceptor_nudge(acceptor_t *a)

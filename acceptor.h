@@ -64,9 +64,10 @@ void acceptor_nudge(acceptor_t *acceptor);
 
 /*
  * Before closing for good: take what the kernel has accepted for us already,
- * or those clients would be reset. A bounded number. [listener]
+ * or those clients would be reset; as many as the rule allows or, if nobody
+ * else listens on our sockets, all, up to a backlog's worth. [listener]
  */
-void acceptor_empty(acceptor_t *acceptor);
+void acceptor_empty(acceptor_t *acceptor, int all);
 
 /* Stop for good and close this child's listening sockets. [listener] */
 void acceptor_close(acceptor_t *acceptor);

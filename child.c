@@ -187,6 +187,7 @@ static apr_status_t build_rooms(child_t *child)
     rt->bell = start->bell;
     atomic_init(&rt->relieved, 0);
     atomic_init(&rt->hurry, 0);
+    atomic_init(&rt->last, start->own_sockets);
     atomic_init(&rt->stop, RUNTIME_RUN);
     atomic_init(&rt->exit_code, 0);
     atomic_init(&rt->threads, 0);
@@ -314,8 +315,15 @@ static void obey(child_t *child, pod_word_e word)
         atomic_store(&rt->relieved, 1);
         parking_wake(rt->parking);
         break;
-    case POD_DRAIN:
     case POD_GONE:
+        atomic_store(&rt->last, 1);
+        runtime_request_stop(rt, RUNTIME_DRAIN, 0);
+        break;
+    case POD_DRAIN:
+        runtime_request_stop(rt, RUNTIME_DRAIN, 0);
+        break;
+    case POD_LAST:
+        atomic_store(&rt->last, 1);
         runtime_request_stop(rt, RUNTIME_DRAIN, 0);
         break;
     case POD_HURRY:

@@ -41,6 +41,7 @@ typedef struct child_start_t {
     pid_t parent;    /* who forked this child */
     int bell;        /* to call the parent */
     pod_note_t *note; /* for the parent to read; NULL: no parent */
+    int own_sockets; /* that no later generation accepts from */
     int one_process; /* this is the process that was started itself */
     signals_t *signals;
     runtime_t **runtime; /* set once the rooms exist, for hooks to find */

@@ -44,12 +44,13 @@ static void become_child(children_t *children, int slot, int mine, int pod,
                            .settings = children->settings,
                            .listeners =
                                startup_listeners(children->pconf, mine),
+                           .own_sockets = mine > 0,
                            .slot = slot,
                            .pod = pod,
                            .parent = parent,
                            .bell = children->retained->bell_out,
                            .note = &children->retained->slots.notes[slot],
-                           .signals = &children->signals,
+                           .signals = children->signals,
                            .runtime = children->runtime};
     int i;
 
@@ -191,7 +192,7 @@ static void other_ended(children_t *children, apr_proc_t *proc, int status)
     sigset_t held;
 
     /* What is started anew for it must not inherit what we hold back. */
-    pthread_sigmask(SIG_SETMASK, &children->signals.outside, &held);
+    pthread_sigmask(SIG_SETMASK, &children->signals->outside, &held);
     if (apr_proc_other_child_alert(proc, APR_OC_REASON_DEATH, status)
             != APR_SUCCESS
         && children->retained->mpm->was_graceful) {
@@ -368,8 +369,7 @@ int children_have_helpers(const children_t *children)
     int pid, helpers = 0;
 
     /* Nobody but the main thread forks for good in a parent. */
-    snprintf(name, sizeof(name), "/proc/self/task/%d/children",
-             (int)getpid());
+    snprintf(name, sizeof(name), "/proc/self/task/%d/children", (int)getpid());
     list = fopen(name, "r");
     if (list == NULL) {
         return 1;
@@ -391,6 +391,20 @@ int children_have_helpers(const children_t *children)
 
 #endif
 
+/* No child of the new generation comes to work, but the old one does: it
+ * goes on, and one new child is tried each second. */
+static void report_stalled(children_t *children)
+{
+    if (!children->stalled) {
+        children->stalled = 1;
+        ap_log_error(APLOG_MARK, APLOG_ALERT, 0, children->server,
+                     "children of the new generation end for want of "
+                     "resources: the old generation goes on serving");
+    }
+    children->retained->spawn.sick = 0;
+    children_start(children, 1);
+}
+
 void children_maintain(children_t *children)
 {
     retained_t *retained = children->retained;
@@ -402,6 +416,12 @@ void children_maintain(children_t *children)
     children_healthy(children, &totals.idle);
     decision = spawn_tick(&retained->spawn, &children->limits, &totals,
                           children->healthy);
+    if (decision.stop
+        && slots_untold_before(&retained->slots, retained->mpm->my_generation)
+               > 0) {
+        report_stalled(children);
+        return;
+    }
     report(children, decision.report);
     if (decision.stop) {
         children->give_up = APEXIT_CHILDSICK;

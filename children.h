@@ -39,10 +39,11 @@ typedef struct children_t {
     server_rec *server;   /* const */
     settings_t *settings; /* const */
     runtime_t **runtime;  /* const; set in children */
-    signals_t signals;
+    signals_t *signals; /* const; held back from before the run to its end */
     spawn_limits_t limits; /* const */
     int healthy;     /* a child of this run has had all its workers up */
     int fork_failed; /* in this turn: none is tried again before the next */
+    int stalled;     /* it was said that the new generation does not start */
     int give_up;     /* exit code, once the server cannot go on */
 } children_t;
 

@@ -27,6 +27,8 @@
 #ifndef EVENT_CONN_H
 #define EVENT_CONN_H
 
+#include <stddef.h>
+
 #include "httpd.h"
 #include "http_config.h"
 
@@ -113,10 +115,10 @@ void conn_give(conn_t *conn, conn_owner_e from, conn_owner_e to);
 #endif
 
 #define CONN_OF_ENTRY(e) \
-    ((conn_t *)((char *)(e) - APR_OFFSETOF(conn_t, entry)))
+    ((conn_t *)((char *)(e) - offsetof(conn_t, entry)))
 #define CONN_OF_PARKED(p) \
-    ((conn_t *)((char *)(p) - APR_OFFSETOF(conn_t, parked)))
-#define CONN_OF_HELD(h) ((conn_t *)((char *)(h) - APR_OFFSETOF(conn_t, held)))
+    ((conn_t *)((char *)(p) - offsetof(conn_t, parked)))
+#define CONN_OF_HELD(h) ((conn_t *)((char *)(h) - offsetof(conn_t, held)))
 
 /* The row of a state; never NULL. [any] */
 const conn_row_t *conn_row(conn_state_e state);

@@ -137,7 +137,10 @@ static int event_query(int code, int *result, apr_status_t *rv)
         *result = settings.max_children;
         break;
     case AP_MPMQ_MPM_STATE:
-        *result = ap_unixd_mpm_get_retained_data()->mpm_state;
+        /* Modules that ask see it before anything else stops. */
+        *result = runtime != NULL && runtime_stop_mode(runtime) != RUNTIME_RUN
+                      ? AP_MPMQ_STOPPING
+                      : ap_unixd_mpm_get_retained_data()->mpm_state;
         break;
     case AP_MPMQ_GENERATION:
         *result = ap_unixd_mpm_get_retained_data()->my_generation;
@@ -153,6 +156,9 @@ static int event_query(int code, int *result, apr_status_t *rv)
     return OK;
 }
 
+/* A century: with the time of now no more than an apr_time_t holds. */
+#define LONGEST_WAIT apr_time_from_sec((apr_time_t)3155760000)
+
 static apr_status_t event_register_timed_callback(apr_time_t t,
                                                   ap_mpm_callback_fn_t *fn,
                                                   void *baton)
@@ -163,8 +169,8 @@ static apr_status_t event_register_timed_callback(apr_time_t t,
     if (runtime == NULL) {
         return APR_ENOTIMPL; /* in the parent nobody runs callbacks */
     }
-    rv = timers_add(runtime->timers, clock_now() + (t > 0 ? t : 0), fn, baton,
-                    &earliest);
+    t = t < 0 ? 0 : t > LONGEST_WAIT ? LONGEST_WAIT : t;
+    rv = timers_add(runtime->timers, clock_now() + t, fn, baton, &earliest);
     if (rv == APR_SUCCESS && earliest) {
         parking_wake(runtime->parking);
     }

@@ -256,7 +256,7 @@ static void drain(listener_t *l)
         }
         /* One that leaves at once would only reset what it takes. */
         if (runtime_stop_mode(rt) == RUNTIME_DRAIN) {
-            acceptor_empty(rt->acceptor);
+            acceptor_empty(rt->acceptor, atomic_load(&rt->last));
         }
         acceptor_close(rt->acceptor);
         ptrans_stop_keeping(rt->ptrans);

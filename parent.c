@@ -94,7 +94,7 @@ static void turn(run_t *run, int expecting)
         nap = HANDOVER_BEAT;
     }
     if (nap > 0) {
-        signals_sleep(&run->children.signals, &bell, 1, nap);
+        signals_sleep(run->children.signals, &bell, 1, nap);
     }
     if (bell.revents != 0) {
         pod_hear(bell.fd);
@@ -165,7 +165,7 @@ static void stop_gracefully(run_t *run)
     apr_time_t give_up = CLOCK_NEVER;
 
     ap_close_listeners();
-    tell_all(run, POD_DRAIN);
+    tell_all(run, POD_LAST);
     remove_pid_file(run);
     ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, run->children.server,
                  APLOGNO(00492) "caught " AP_SIG_GRACEFUL_STOP_STRING
@@ -177,13 +177,13 @@ static void stop_gracefully(run_t *run)
         apr_time_t now = clock_now();
         apr_interval_time_t nap = BEAT;
 
-        ap_relieve_child_processes(reclaimed);
+        children_reap(&run->children);
         if (children_count(&run->children).children == 0 || mpm->is_ungraceful
             || now >= give_up) {
             break;
         }
         nap = give_up - now < nap ? give_up - now : nap;
-        signals_sleep(&run->children.signals, NULL, 0, nap);
+        signals_sleep(run->children.signals, NULL, 0, nap);
     }
     kill_all(run);
 }
@@ -246,7 +246,7 @@ static void run_alone(run_t *run)
                            .listeners = startup_listeners(children->pconf, 0),
                            .pod = -1,
                            .one_process = 1,
-                           .signals = &children->signals,
+                           .signals = children->signals,
                            .runtime = children->runtime};
     int code;
 
@@ -308,7 +308,6 @@ static int run_children(run_t *run, apr_pool_t *plog)
     ap_unixd_mpm_retained_data *mpm = run->children.retained->mpm;
     int rc;
 
-    signals_hold(&run->children.signals);
     start_serving(run);
     announce(run, plog);
     mpm->mpm_state = AP_MPMQ_RUNNING;
@@ -318,17 +317,19 @@ static int run_children(run_t *run, apr_pool_t *plog)
     }
     else {
         rc = restart(run);
-        signals_release(&run->children.signals);
-        if (!mpm->shutdown_pending) {
-            return rc;
-        }
-        /* A stop that came while the restart reclaimed children would be
-         * forgotten with the old configuration. */
-        signals_hold(&run->children.signals);
-        rc = stop(run);
     }
-    signals_release(&run->children.signals);
     return rc;
+}
+
+/*
+ * When the configuration is cleared, core forgets what signals have asked
+ * for. Ours are let in after that, so that one which came between our last
+ * look and then is pending for the next run and not lost.
+ */
+static apr_status_t let_signals_in(void *data)
+{
+    signals_release(data);
+    return APR_SUCCESS;
 }
 
 /* What is kept from the first run to the last: 0 if it cannot be had. */
@@ -363,6 +364,11 @@ int parent_run(retained_t *retained, apr_pool_t *pconf, apr_pool_t *plog,
     running = &run;
     ap_log_pid(pconf, ap_pid_fname);
     if (!mpm->was_graceful) {
+        /* The scoreboard is about to be emptied: nobody may be in it. */
+        if (children_count(&run.children).children > 0) {
+            kill_all(&run);
+            slots_clear(&retained->slots);
+        }
         if (ap_run_pre_mpm(server->process->pool, SB_SHARED) != OK) {
             mpm->mpm_state = AP_MPMQ_STOPPING;
             return !OK;
@@ -375,9 +381,15 @@ int parent_run(retained_t *retained, apr_pool_t *pconf, apr_pool_t *plog,
     }
     settings_fit_buckets(settings, mpm->num_buckets);
     fill_limits(&run.children);
-    ap_unixd_mpm_set_signals(pconf, startup_is_alone());
+    run.children.signals = apr_pcalloc(pconf, sizeof(signals_t));
     if (startup_is_alone()) {
+        ap_unixd_mpm_set_signals(pconf, 1);
         run_alone(&run);
     }
+    /* In this order: see let_signals_in. */
+    signals_hold(run.children.signals);
+    apr_pool_cleanup_register(pconf, run.children.signals, let_signals_in,
+                              apr_pool_cleanup_null);
+    ap_unixd_mpm_set_signals(pconf, 0);
     return run_children(&run, plog);
 }

@@ -30,7 +30,7 @@ struct pod_t {
 };
 
 /* The words on the wire, the weakest first; the oldest two are as core's. */
-static const char words[] = {0, 'n', 'r', '!', 'h', '$'};
+static const char words[] = {0, 'n', 'r', '!', 'l', 'h', '$'};
 
 static apr_status_t open_pipe(int fds[2])
 {

@@ -44,6 +44,7 @@ typedef enum {
                    * it is asked for and when its module is loaded */
     POD_RELIEVED, /* another one is there: drain whenever you want to */
     POD_DRAIN,    /* take no more connections, finish those there are */
+    POD_LAST,     /* that, and nobody else accepts any more */
     POD_HURRY,    /* that, and do not wait for clients that are idle */
     POD_EXIT,     /* leave now */
     POD_GONE,     /* the parent is gone */

@@ -34,8 +34,6 @@ void runtime_request_stop(runtime_t *runtime, runtime_stop_e mode,
     int now = atomic_load(&runtime->stop);
     int none = 0;
 
-    /* Modules that ask must see it before anything else stops. */
-    ap_unixd_mpm_get_retained_data()->mpm_state = AP_MPMQ_STOPPING;
     atomic_compare_exchange_strong(&runtime->exit_code, &none, exit_code);
     do {
         if (now >= (int)mode) {

@@ -72,6 +72,8 @@ struct runtime_t {
     atomic_int exit_code;         /* atomic: the first that is not 0 */
     atomic_int threads;           /* atomic: listener and workers alive */
     atomic_int relieved;          /* atomic: another child is there instead */
+    atomic_int last;              /* atomic: nobody else accepts from our
+                                   * sockets */
     atomic_int hurry;             /* atomic: do not wait for idle clients */
     pod_note_t *note;           /* const; NULL: there is no parent */
     int bell;                     /* const; to call the parent */

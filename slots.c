@@ -144,6 +144,16 @@ void slots_forget(slots_t *slots)
     }
 }
 
+void slots_clear(slots_t *slots)
+{
+    int i;
+
+    slots_forget(slots);
+    for (i = 0; i < slots->top; i++) {
+        slots->slots[i].pid = 0;
+    }
+}
+
 void slots_tell(slots_t *slots, int i, pod_word_e word)
 {
     slot_t *slot = &slots->slots[i];

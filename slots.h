@@ -82,6 +82,9 @@ void slots_leave(slots_t *slots, int i, server_rec *server);
 /* In a forked child: the ends of the others' pods are not its own. */
 void slots_forget(slots_t *slots);
 
+/* All children have been killed: nobody is in the table any more. */
+void slots_clear(slots_t *slots);
+
 /* Say a word to the child in slot i, unless it has had a stronger one. */
 void slots_tell(slots_t *slots, int i, pod_word_e word);
 

@@ -135,9 +135,6 @@ int startup_open_listeners(retained_t *retained, apr_pool_t *pconf,
         ap_close_listeners_ex(buckets[--mpm->num_buckets]);
     }
     apr_pool_userdata_setn(buckets, RETAINED_KEY, NULL, pconf);
-    if (mpm->max_buckets < mpm->num_buckets) {
-        mpm->max_buckets = mpm->num_buckets;
-    }
     if (retained->num_buckets < mpm->num_buckets) {
         spawn_bucket_t *more = apr_pcalloc(
             server->process->pool,

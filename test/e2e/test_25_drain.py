@@ -18,12 +18,20 @@ import os
 import signal
 import time
 
-from harness import test, wait_until
+from harness import client, test, wait_until
 
 
 def ended(conn):
     """The server has closed, or reset, this connection."""
     return conn.wait_closed(15) in ("eof", "reset")
+
+
+def is_served(s):
+    """A hard restart that comes late ends a request."""
+    try:
+        return s.get("/").status == 200
+    except (OSError, EOFError, client.Closed):
+        return False
 
 
 @test(stock="fails: closes idle connections at once", item="issue 2.2")
@@ -116,3 +124,45 @@ def somebody_accepts_at_every_moment(t):
     t.check(answered > 10, "%d answers in 1.5 s" % answered)
     for conn in held:
         t.equal(conn.read_response().status, 200, "the held request")
+
+
+@test(stock="pass", item="4.2 4.4 4.5")
+def signals_on_each_others_heels(t):
+    """A restart, or a stop, that comes while another restart returns."""
+    for second in ("HUP", "USR1"):
+        for _ in range(4):
+            s = t.server(threads=2, processes=2)
+            mark = s.mark()
+            s.signal("USR1")
+            wait_until(lambda: s.log_lines("AH00493:", mark), 10)
+            s.signal(second)
+            wait_until(lambda: s.log_lines("AH00489:", mark), 20)
+            wait_until(lambda: is_served(s), 10, "served")
+            t.equal(s.graceful_stop(20), 0, "exit code")
+    for name in ("TERM", "WINCH"):
+        for _ in range(4):
+            s = t.server(threads=2, processes=2)
+            mark = s.mark()
+            s.signal("USR1")
+            wait_until(lambda: s.log_lines("AH00493:", mark), 10)
+            s.signal(name)
+            t.equal(s.wait_gone(20), 0, "exit code after " + name)
+
+
+@test(stock="fails: ends, as nobody of the new generation could start",
+      item="issue 2.8", needs="probe")
+def new_generation_that_cannot_start(t):
+    """The old one goes on, and the next reload that can start takes over."""
+    s = t.server(threads=2, processes=2, probe=True)
+    old = set(s.children())
+    s.configure(probe="ProbeChildExit 7")
+    s.expect("going on", "the old generation goes on serving")
+    s.graceful()
+    wait_until(lambda: s.log_lines("the old generation goes on serving"), 15)
+    t.check(old <= set(s.children()), "the old children live")
+    for _ in range(10):
+        t.equal(s.get("/").status, 200, "served")
+    s.configure(probe="")
+    s.graceful()
+    wait_until(lambda: not old & set(s.children()), 15, "taken over")
+    t.equal(s.get("/").status, 200, "served")

@@ -127,8 +127,11 @@ class Session(Client):
 
     @classmethod
     def start(cls, port, sessions, streams=4, path="/", think=0.05,
-              tls=False, timeout=15.0):
+              tls=False, burst=False, timeout=15.0):
+        """burst: all streams of a session are asked for in one write, when
+        all of the last burst are over."""
         want = dict(port=port, streams=streams, path=path, think=think,
+                    burst=streams if burst else 1,
                     tls=any_server("h2") if tls else None,
                     scheme="https" if tls else "http")
 
@@ -142,7 +145,7 @@ class Session(Client):
         self.buffer, self.numbers, self.successor = b"", {}, False
         self.session = h2.Session(self, self.want["scheme"])
         self.step = self.readable
-        for _ in range(self.want["streams"]):
+        for _ in range(self.want["streams"] // self.want["burst"]):
             self.ask()
 
     def send(self, data):
@@ -154,15 +157,22 @@ class Session(Client):
             self.readable()
         if self.loop.stopping or self.successor or not self.sock:
             return
-        stream = Stream(self)
-        number = self.session.request(self.want["path"])
-        self.numbers[number] = stream
-        self.loop.fly(stream)
+        asked = []
+        for _ in range(self.want["burst"]):
+            asked.append(self.session.request(self.want["path"]))
+            self.numbers[asked[-1]] = Stream(self)
+            self.loop.fly(self.numbers[asked[-1]])
         error = self.flush()
         if error:
-            self.loop.count("safe", error)
-            self.land(number)
+            for number in asked:
+                self.loop.count("safe", error)
+                self.land(number)
             self.ended(error)
+
+    def next(self):
+        """A stream is over."""
+        if self.want["burst"] == 1 or not self.numbers:
+            self.loop.after(self.want["think"], self.ask)
 
     def push(self):
         error = self.flush()
@@ -205,11 +215,11 @@ class Session(Client):
             if state.ended and state.status == 200:
                 self.land(number)
                 self.loop.answer(stream.began)
-                self.loop.after(self.want["think"], self.ask)
+                self.next()
             elif state.ended:
                 self.land(number)
                 self.loop.count("wrong", state)
-                self.loop.after(self.want["think"], self.ask)
+                self.next()
             elif state.reset == 7 or (goaway and number > goaway[0]):
                 self.land(number)
                 self.loop.count("safe")
@@ -237,13 +247,14 @@ class Session(Client):
                 self.loop.count("lost", "stream %d, %s, goaway %s" % (
                     number, why, self.session.goaway))
                 self.land(number)
-                self.loop.after(self.want["think"], self.ask)
+                self.next()
 
     def give_up(self, stream):
         for number, other in list(self.numbers.items()):
             if other is stream:
                 self.loop.count("late", "stream %d" % number)
                 self.land(number)
+                self.next()
 
     def ended(self, why):
         if not self.numbers:

@@ -99,7 +99,8 @@ def reloads(t, clients=200, restarts=20, interval=0.5, warm=3.0, calm=3.0,
     return Row(after, before, generations=s.count_log("AH00489:") - runs)
 
 
-def http2(t, sessions=40, streams=4, restarts=20, interval=0.5, tls=True):
+def http2(t, sessions=40, streams=4, restarts=20, interval=0.5, tls=True,
+          burst=False):
     conf = "Protocols h2 http/1.1\nH2MaxSessionStreams 100\n"
     modules = "http2"
     if tls:
@@ -109,7 +110,7 @@ def http2(t, sessions=40, streams=4, restarts=20, interval=0.5, tls=True):
     else:
         conf = conf.replace("h2 ", "h2c ")
     s = serve(t, conf=conf, modules=modules, **debian())
-    load = Session.start(s.port, sessions, streams, tls=tls)
+    load = Session.start(s.port, sessions, streams, tls=tls, burst=burst)
     answering(load, sessions * streams)
     time.sleep(0.5)
     load.phase()

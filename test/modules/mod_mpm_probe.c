@@ -156,6 +156,16 @@ static void nap(int ms)
     }
 }
 
+/* Signals cut a sleep short, but no work that takes as long. */
+static void work(int ms)
+{
+    apr_time_t end = apr_time_now() + apr_time_from_msec(ms), now;
+
+    while ((now = apr_time_now()) < end) {
+        apr_sleep(end - now);
+    }
+}
+
 static int pre_config(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
 {
     memset(&settings, 0, sizeof(settings));
@@ -178,7 +188,7 @@ static int post_config(apr_pool_t *pconf, apr_pool_t *plog,
     if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG) {
         return OK;
     }
-    nap(settings.config_sleep);
+    work(settings.config_sleep);
     if (settings.board) {
         return probe_board_start(pconf);
     }

@@ -16,7 +16,10 @@
 
 /* acceptor: see acceptor.h */
 
+#include <poll.h>
+
 #include "apr_poll.h"
+#include "apr_portable.h"
 
 #include "ap_listen.h"
 #include "http_log.h"
@@ -327,6 +330,21 @@ void acceptor_review(acceptor_t *a, apr_time_t now)
 int acceptor_is_short(const acceptor_t *a)
 {
     return a->pause != 0;
+}
+
+int acceptor_is_wanted(const acceptor_t *a)
+{
+    int i;
+
+    for (i = 0; i < a->num_doors && !a->closed; i++) {
+        struct pollfd fd = {-1, POLLIN, 0};
+
+        if (apr_os_sock_get(&fd.fd, a->doors[i].lr->sd) == APR_SUCCESS
+            && poll(&fd, 1, 0) > 0) {
+            return 1;
+        }
+    }
+    return 0;
 }
 
 apr_time_t acceptor_due(const acceptor_t *a)

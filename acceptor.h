@@ -56,6 +56,9 @@ void acceptor_review(acceptor_t *acceptor, apr_time_t now);
 /* Has it paused for want of descriptors or memory? [listener] */
 int acceptor_is_short(const acceptor_t *acceptor);
 
+/* Is there a client that waits to be accepted? Asks the kernel. [listener] */
+int acceptor_is_wanted(const acceptor_t *acceptor);
+
 /* When to review at the latest, CLOCK_NEVER if nothing is due. [listener] */
 apr_time_t acceptor_due(const acceptor_t *acceptor);
 

@@ -167,6 +167,9 @@ static void evict(listener_t *l)
         return;
     }
     l->evict_at = l->now + EVICT_INTERVAL;
+    if (!acceptor_is_wanted(rt->acceptor)) {
+        return; /* nobody would be better off */
+    }
     n = parking_count(rt->parking, CONN_STATE_KEEPALIVE) / EVICT_SHARE;
     n = n < 1 ? 1 : n > EVICT_MAX ? EVICT_MAX : n;
     while (n-- > 0) {

@@ -116,6 +116,10 @@ class Env:
             return self.probe is not None
         return "mod_" + name in self.static or os.path.exists(self.path(name))
 
+    def trunk(self):
+        """True on an httpd with the major number of trunk."""
+        return "20120211" not in self.ask("-V")
+
     def slots(self, limit, threads=64):
         """What AP_MPMQ_HARD_LIMIT_DAEMONS says for a ServerLimit and a
         ThreadLimit: ours has a reserve for children that are finishing."""

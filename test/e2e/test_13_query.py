@@ -36,14 +36,10 @@ def same(t, found, wanted, where):
         t.equal(found.get(code), value, "%s: query %s" % (where, code))
 
 
-def trunk(t):
-    """True on an httpd with the major number of trunk."""
-    return "20120211" not in t.env.ask("-V")
-
-
 def fixed(t):
-    if trunk(t):
+    if t.env.trunk() and t.env.stock:
         return dict(FIXED, **{"16": 1, "17": 1, "18": 1, "999": "ENOTIMPL"})
+    # Ours has none of trunk's poll callbacks and says so.
     return dict(FIXED, **NOT_THERE)
 
 

@@ -72,7 +72,9 @@ def reqtimeout_leaves_kept_alive_alone(t):
     t.equal(slow.get("/").status, 200, "request")
     slow.send("GET /")
     # Core says nothing to a client whose later request never came whole.
-    t.equal(statuses(slow), ([], "eof"), "half a second head")
+    # Trunk's does.
+    said = [408] if t.env.trunk() else []
+    t.equal(statuses(slow), (said, "eof"), "half a second head")
 
 
 @test(stock="pass", item="10", needs="reqtimeout")

@@ -119,10 +119,10 @@ def children_are_recycled(t):
 @test(stock="fails: is out of service until the downloads end", item="4.8",
       timeout=240)
 def slow_downloads_in_each_generation(t):
-    generations = 20 if t.long else 10
+    generations = 20 if t.long else 9
     row = rows.slow_generations(t, **size(
         t, clients=40, generations=generations, interval=0.4,
-        size=512 << 10))
+        size=400 << 10))
     nothing_lost(t, row)
     t.equal(row.more["served"], generations, "served in each")
     t.equal((row.more["whole"], row.more["cut"]), (4 * generations, 0),

@@ -71,7 +71,8 @@ def answering(load, count=1, timeout=20):
 def reloads(t, clients=200, restarts=20, interval=0.5, warm=3.0, calm=3.0,
             tls=False, body=None, think=0.05, sleep=0, buckets=False):
     """Kept-alive clients while the server is told to restart gently; the
-    configuration takes sleep ms to load."""
+    configuration takes sleep ms to load.  served: the signals that were
+    followed by answers."""
     conf, modules = "", ""
     if buckets:
         conf += "ListenCoresBucketsRatio 1\n"
@@ -90,13 +91,18 @@ def reloads(t, clients=200, restarts=20, interval=0.5, warm=3.0, calm=3.0,
     time.sleep(calm)
     load.phase()
     runs = s.count_log("AH00489:")
+    served = 0
     for _ in range(restarts):
         s.signal("USR1")
-        time.sleep(interval)
+        time.sleep(interval / 2)
+        answered = load.answered
+        time.sleep(interval / 2)
+        served += load.answered > answered
     time.sleep(2.2 * sleep / 1000 + 0.5)
     answering(load)
     _, before, after = load.stop()
-    return Row(after, before, generations=s.count_log("AH00489:") - runs)
+    return Row(after, before, served=served,
+               generations=s.count_log("AH00489:") - runs)
 
 
 def http2(t, sessions=40, streams=4, restarts=20, interval=0.5, tls=True,

@@ -64,9 +64,11 @@ def reloads_with_bodies(t):
 @test(stock="fails: serves nobody meanwhile, and loses requests",
       item="4.5 5.3", needs="probe", timeout=240)
 def reloads_of_a_slow_configuration(t):
+    restarts = 20 if t.long else 3
     row = rows.reloads(t, sleep=5000 if t.long else 800, **size(
-        t, **dict(SHORT, restarts=3)))
+        t, **dict(SHORT, restarts=restarts)))
     nothing_lost(t, row)
+    t.equal(row.more["served"], restarts, "served after each signal")
     t.check(row.more["generations"] >= 2, "generations: %s" % row.more)
 
 

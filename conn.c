@@ -440,6 +440,7 @@ int conn_moved_on(held_entry_t *entry)
 {
     const conn_t *conn = CONN_OF_HELD(entry);
 
+    /* A module's callback may be writing it just now: read it once. */
     return *(volatile const conn_state_e *)&conn->cs.state
            != CONN_STATE_SUSPENDED;
 }

@@ -19,8 +19,8 @@
  * decision out.
  *
  * Three questions, asked by the parent's loop: spawn_reaped when a child has
- * ended, spawn_tick in a turn (about a second) in which none had, and after
- * it spawn_decide for each bucket of listeners.
+ * ended, spawn_tick about each second, and after it spawn_decide for each
+ * bucket of listeners.
  *
  * Threads: [parent]. It owns nothing: what it remembers are plain values
  * that the parent keeps, all zero at first, and which may outlive the

@@ -332,6 +332,11 @@ int acceptor_is_short(const acceptor_t *a)
     return a->pause != 0;
 }
 
+int acceptor_is_full(const acceptor_t *a)
+{
+    return atomic_load(&a->full);
+}
+
 int acceptor_is_wanted(const acceptor_t *a)
 {
     int i;

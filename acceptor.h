@@ -56,6 +56,9 @@ void acceptor_review(acceptor_t *acceptor, apr_time_t now);
 /* Has it paused for want of descriptors or memory? [listener] */
 int acceptor_is_short(const acceptor_t *acceptor);
 
+/* Has it paused because of the rule? [listener] */
+int acceptor_is_full(const acceptor_t *acceptor);
+
 /* Is there a client that waits to be accepted? Asks the kernel. [listener] */
 int acceptor_is_wanted(const acceptor_t *acceptor);
 

@@ -187,6 +187,7 @@ static apr_status_t build_rooms(child_t *child)
     rt->bell = start->bell;
     atomic_init(&rt->relieved, 0);
     atomic_init(&rt->hurry, 0);
+    atomic_init(&rt->partings, 0);
     atomic_init(&rt->last, start->own_sockets);
     atomic_init(&rt->stop, RUNTIME_RUN);
     atomic_init(&rt->exit_code, 0);

@@ -35,6 +35,10 @@ APLOG_USE_MODULE(mpm_event);
 #define EVICT_SHARE 8
 #define EVICT_MAX 32
 
+/* Clients have waited for long when they were found waiting so many times,
+ * EVICT_INTERVAL apart, without there being room in between. */
+#define CROWDED_CHECKS 10
+
 /* Not one that may well have its next request on the way. */
 #define EVICT_MIN_IDLE apr_time_from_sec(1)
 
@@ -43,6 +47,7 @@ typedef struct listener_t {
     apr_time_t now;      /* of this turn */
     apr_time_t evict_at; /* not before this */
     int draining;
+    int crowded;            /* times that clients were found waiting */
     apr_time_t drain_until; /* EventDrainTimeout */
 } listener_t;
 
@@ -149,29 +154,47 @@ static void start_timers(listener_t *l)
     }
 }
 
+/* Of n, as many as may go at a time. */
+static int share_of(int n)
+{
+    n /= EVICT_SHARE;
+    return n < 1 ? 1 : n > EVICT_MAX ? EVICT_MAX : n;
+}
+
 /*
- * With every worker busy a client is served sooner by another child, and
- * without descriptors nobody new is served at all: let go of idle kept-alive
- * connections, longest idle first, a few at a time.
+ * Clients wait to be accepted and this child has no room for them: after a
+ * second of that say "close" in some answers, so that all get a turn. With every worker
+ * busy, or without descriptors, let go of idle kept-alive connections too,
+ * longest idle first. A few of each at a time.
  */
-static void evict(listener_t *l)
+static void make_room(listener_t *l)
 {
     runtime_t *rt = l->runtime;
+    int conns = status_limited_conns(&rt->status);
+    int is_short = acceptor_is_short(rt->acceptor);
+    int busy = fdqueue_idle(rt->queue) == 0 && fdqueue_waiting(rt->queue) > 0
+               && conns >= rt->settings->threads_per_child;
     int n;
 
-    int busy = fdqueue_idle(rt->queue) == 0 && fdqueue_waiting(rt->queue) > 0
-               && status_limited_conns(&rt->status)
-                      >= rt->settings->threads_per_child;
-
-    if (l->now < l->evict_at || !(busy || acceptor_is_short(rt->acceptor))) {
+    if (!acceptor_is_full(rt->acceptor) && !is_short) {
+        l->crowded = 0;
+        return;
+    }
+    if (l->now < l->evict_at) {
         return;
     }
     l->evict_at = l->now + EVICT_INTERVAL;
     if (!acceptor_is_wanted(rt->acceptor)) {
+        l->crowded = 0;
         return; /* nobody would be better off */
     }
-    n = parking_count(rt->parking, CONN_STATE_KEEPALIVE) / EVICT_SHARE;
-    n = n < 1 ? 1 : n > EVICT_MAX ? EVICT_MAX : n;
+    if (++l->crowded >= CROWDED_CHECKS) {
+        atomic_store(&rt->partings, share_of(conns));
+    }
+    if (!busy && !is_short) {
+        return;
+    }
+    n = share_of(parking_count(rt->parking, CONN_STATE_KEEPALIVE));
     while (n-- > 0) {
         parked_t *parked = parking_oldest(rt->parking, CONN_STATE_KEEPALIVE);
         conn_t *conn;
@@ -329,7 +352,7 @@ void *APR_THREAD_FUNC listener_main(apr_thread_t *thread, void *data)
             drain(&l);
         }
         else {
-            evict(&l);
+            make_room(&l);
             acceptor_review(rt->acceptor, l.now);
         }
     }

@@ -50,7 +50,8 @@ void request_known(request_rec *r)
 
     if (conn != NULL) {
         conn->server = r->server;
-        if (conn->last) {
+        if (conn->last
+            || (conn->runtime != NULL && runtime_parts(conn->runtime))) {
             r->connection->keepalive = AP_CONN_CLOSE;
         }
     }

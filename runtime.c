@@ -54,6 +54,12 @@ void runtime_ask_relief(runtime_t *runtime)
     }
 }
 
+int runtime_parts(runtime_t *runtime)
+{
+    return atomic_load_explicit(&runtime->partings, memory_order_relaxed) > 0
+           && atomic_fetch_sub(&runtime->partings, 1) > 0;
+}
+
 void runtime_conn_gone(runtime_t *runtime)
 {
     /*

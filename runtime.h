@@ -74,6 +74,8 @@ struct runtime_t {
     atomic_int relieved;          /* atomic: another child is there instead */
     atomic_int last;              /* atomic: nobody else accepts from our
                                    * sockets */
+    atomic_int partings;          /* atomic: so many answers are to be their
+                                   * connections' last, to make room */
     atomic_int hurry;             /* atomic: do not wait for idle clients */
     pod_note_t *note;           /* const; NULL: there is no parent */
     int bell;                     /* const; to call the parent */
@@ -95,6 +97,9 @@ void runtime_request_stop(runtime_t *runtime, runtime_stop_e mode,
  * when it is there. [listener]
  */
 void runtime_ask_relief(runtime_t *runtime);
+
+/* Is the answer that is begun now to be the last of its connection? [any] */
+int runtime_parts(runtime_t *runtime);
 
 /* A connection is gone: those who wait for the last one are woken. [any] */
 void runtime_conn_gone(runtime_t *runtime);

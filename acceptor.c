@@ -127,11 +127,13 @@ static void begin_pause(acceptor_t *a, apr_status_t rv, apr_time_t now)
     a->retry_at = now + a->pause;
 }
 
-/* After a while without: is the shortage over? */
+/* After a while without: the shortage is over, whether anybody has come to
+ * be accepted meanwhile or not. */
 static void end_shortage(acceptor_t *a, apr_time_t now)
 {
-    if (now >= a->calm_at && a->pause == 0) {
+    if (now >= a->calm_at) {
         a->calm_at = CLOCK_NEVER;
+        a->pause = 0;
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, a->runtime->server,
                      "accepting connections again");
     }

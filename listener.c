@@ -161,11 +161,20 @@ static int share_of(int n)
     return n < 1 ? 1 : n > EVICT_MAX ? EVICT_MAX : n;
 }
 
+/* What was to be said in answers need not be, as far as it has not been. */
+static void no_crowd(listener_t *l)
+{
+    if (l->crowded > 0) {
+        l->crowded = 0;
+        atomic_store(&l->runtime->partings, 0);
+    }
+}
+
 /*
  * Clients wait to be accepted and this child has no room for them: after a
- * second of that say "close" in some answers, so that all get a turn. With every worker
- * busy, or without descriptors, let go of idle kept-alive connections too,
- * longest idle first. A few of each at a time.
+ * second of that say "close" in some answers, so that all get a turn. With
+ * every worker busy, or without descriptors, let go of idle kept-alive
+ * connections too, longest idle first. A few of each at a time.
  */
 static void make_room(listener_t *l)
 {
@@ -177,7 +186,7 @@ static void make_room(listener_t *l)
     int n;
 
     if (!acceptor_is_full(rt->acceptor) && !is_short) {
-        l->crowded = 0;
+        no_crowd(l);
         return;
     }
     if (l->now < l->evict_at) {
@@ -185,7 +194,7 @@ static void make_room(listener_t *l)
     }
     l->evict_at = l->now + EVICT_INTERVAL;
     if (!acceptor_is_wanted(rt->acceptor)) {
-        l->crowded = 0;
+        no_crowd(l);
         return; /* nobody would be better off */
     }
     if (++l->crowded >= CROWDED_CHECKS) {
@@ -301,8 +310,8 @@ static void drain(listener_t *l)
         runtime_request_stop(rt, RUNTIME_EXIT, 0);
         return;
     }
-    parking_shorten(rt->parking, CONN_STATE_LINGER_NORMAL, CONN_LINGER_TIME_SHORT,
-                    l->now);
+    parking_shorten(rt->parking, CONN_STATE_LINGER_NORMAL,
+                    CONN_LINGER_TIME_SHORT, l->now);
 }
 
 static void wait_for_events(listener_t *l)

@@ -165,6 +165,7 @@ static void stop_gracefully(run_t *run)
     apr_time_t give_up = CLOCK_NEVER;
 
     ap_close_listeners();
+    spawn_begin(&run->children.retained->spawn, 0); /* no more are wanted */
     tell_all(run, POD_LAST);
     remove_pid_file(run);
     ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, run->children.server,

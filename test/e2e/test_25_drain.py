@@ -16,9 +16,10 @@
 
 import os
 import signal
+import subprocess
 import time
 
-from harness import client, test, wait_until
+from harness import client, procs, test, wait_until
 
 
 def ended(conn):
@@ -166,3 +167,26 @@ def new_generation_that_cannot_start(t):
     s.graceful()
     wait_until(lambda: not old & set(s.children()), 15, "taken over")
     t.equal(s.get("/").status, 200, "served")
+
+
+@test(stock="fails: the child ends", item="issue 2.8")
+def shortage_ends_though_nobody_comes(t):
+    """One child is out of descriptors, its sibling takes what comes: when
+    nobody comes any more the first one's shortage is over, and said to be."""
+    s = t.server(threads=2, processes=2)
+    short = s.children()[0]
+    # Only the user the child runs as may do this everywhere.
+    subprocess.run(["prlimit", "--pid", str(short), "--nofile=3:"],
+                   check=True, extra_groups=[] if os.geteuid() == 0 else None,
+                   **{name: int(procs.status_field(short, field).split()[0])
+                      for name, field in (("group", "Gid"), ("user", "Uid"))
+                      if os.geteuid() == 0})
+
+    def said():
+        s.get("/")
+        return s.log_lines("AH02179:")
+
+    wait_until(said, 10, "the shortage")
+    wait_until(lambda: s.log_lines("accepting connections again"), 15,
+               "its end")
+    t.check(short in s.children(), "the child lives")

@@ -52,6 +52,7 @@ class Stat:
         self.session = int(fields[3])
         self.utime = int(fields[11])
         self.stime = int(fields[12])
+        self.reaped = int(fields[13]) + int(fields[14])  # ended children's
         self.num_threads = int(fields[17])
 
 

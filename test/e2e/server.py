@@ -98,6 +98,9 @@ class Server:
     rlimits             {"NOFILE": 64}: resource limits to start with
     """
 
+    # What the log says when a generation runs.
+    RUNNING = "AH00489:"
+
     def __init__(self, t, threads=4, processes=1, max_processes=None,
                  mpm=None, conf="", modules="", probe=False, docs=None,
                  listen=None, loglevel="info mpm_event:debug", timeout=10,
@@ -252,7 +255,7 @@ class Server:
     def start(self, mode=None, timeout=20, session=True):
         """Start and wait until the server says that it is ready."""
         mode = mode or self.mode
-        runs = self.count_log("AH00489:")
+        runs = self.count_log(self.RUNNING)
         self.launch(mode, session)
         if mode == "detach":
             code = self.process.wait(timeout)
@@ -266,7 +269,7 @@ class Server:
                 return self.gone() or self.listening()
         else:
             def up():
-                return self.gone() or self.count_log("AH00489:") > runs
+                return self.gone() or self.count_log(self.RUNNING) > runs
         wait_until(up, timeout, "server up")
         if self.gone():
             raise Failure("ended at start with exit code %s\n%s"
@@ -338,9 +341,9 @@ class Server:
         self.reload("HUP", timeout)
 
     def reload(self, name, timeout):
-        runs = self.count_log("AH00489:")
+        runs = self.count_log(self.RUNNING)
         self.signal(name)
-        wait_until(lambda: self.count_log("AH00489:") > runs or self.gone(),
+        wait_until(lambda: self.count_log(self.RUNNING) > runs or self.gone(),
                    timeout, "running again after SIG" + name)
         if self.gone():
             raise Failure("ended instead of restarting, exit code %s"

@@ -20,7 +20,6 @@ import re
 import resource
 import socket
 import ssl
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -168,25 +167,31 @@ def idle_clients(port, count, path, tls=False, together=16):
 
 
 def burst(port, count, path, times, fresh):
-    """Ask count times at once, that often: medians in ms of the times until
-    the server has begun with the last of them, and has answered it."""
-    begun, done = [], []
+    """Ask count times at once, that often: for each time, in ms, the longest
+    that a request waited until the server began with it, and the time until
+    all were answered."""
+    waits, ends = [], []
     kept = None if fresh else idle_clients(port, count, "/1k.html")
     for _ in range(times):
         some = kept or [Client(port) for _ in range(count)]
         time.sleep(0.1)
-        start = time.time()
+        sent = []
         for one in some:
+            sent.append(time.time())
             one.send(path)
         heads = [one.receive() for one in some]
-        done.append(1e3 * (time.time() - start))
-        last = max(int(re.search(rb"Began: t=(\d+)", head)[1])
-                   for head in heads)
-        begun.append(1e3 * (last / 1e6 - start))
+        ends.append(1e3 * (time.time() - sent[0]))
+        waits.append(max(began_at(head) - when
+                         for head, when in zip(heads, sent)) * 1e3)
         if fresh:
             for one in some:
                 one.close()
-    return statistics.median(begun), statistics.median(done), max(begun)
+    return waits, ends
+
+
+def began_at(head):
+    """When httpd began with a request, from the header Began."""
+    return int(re.search(rb"^Began: t=(\d+)", head, re.M)[1]) / 1e6
 
 
 def slow_singles(port, connections):

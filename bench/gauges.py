@@ -27,6 +27,7 @@ import tempfile
 import time
 
 import procs
+from basics import wait_until
 
 CPUCLOCK_SCHED = 2      # of the kernel: a process' clock, in ns
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -166,3 +167,49 @@ def count_calls(parent, names, command):
         if len(fields) > 2 and fields[2].startswith("syscalls:"):
             found.append(int(fields[0]) if fields[0].isdigit() else None)
     return dict(zip(names, found)), done.stdout
+
+
+def strace_works():
+    """True if strace can look at processes here."""
+    if not shutil.which("strace"):
+        return False
+    return subprocess.run(
+        ["strace", "-qq", "-e", "trace=none", "true"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def traced_accepts(parent, command):
+    """(calls of accept, how many of them failed) in a server that strace
+    slows down, so that its processes meet more often, while command runs."""
+    with tempfile.NamedTemporaryFile("r", prefix="mpm-strace-") as result:
+        tracer = subprocess.Popen(
+            ["strace", "-f", "-c", "-U", "name,calls,errors", "-e",
+             "trace=accept,accept4", "-o", result.name, "-p",
+             ",".join(map(str, pids(parent)))],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, text=True)
+        try:
+            wait_until(lambda: all_traced(parent, tracer), 20, "strace")
+            subprocess.run(command, stdin=subprocess.DEVNULL, check=True)
+        finally:
+            tracer.terminate()
+            tracer.communicate()
+        lines = re.findall(r"^\s*accept4?\s+(\d+)\s+(\d*)\s*$",
+                           result.read(), re.M)
+    return (sum(int(calls) for calls, _ in lines),
+            sum(int(errors or 0) for _, errors in lines))
+
+
+def all_traced(parent, tracer):
+    """True once strace is attached to every thread of a server."""
+    if tracer.poll() is not None:
+        raise RuntimeError("strace: " + tracer.stderr.read()[-300:])
+    wanted = "TracerPid:\t%d\n" % tracer.pid
+    for pid in pids(parent):
+        for tid in procs.tasks(pid):
+            with open("/proc/%d/task/%d/status" % (pid, tid),
+                      encoding="latin-1") as file:
+                if wanted not in file.read():
+                    return False
+    return True

@@ -20,6 +20,7 @@ returns {figure: value}, None for what cannot be measured here.
 """
 
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -37,6 +38,7 @@ CALLS = {
     "read calls/request": ["sys_enter_read"],
 }
 FAILED_ACCEPT = "sys_exit_accept4 ret == -11"
+FAILED = "failed accepts/conn."
 ANY_ACCEPT = "sys_exit_accept4 ret >= 0"
 
 
@@ -156,10 +158,11 @@ def slow_beside_fast(t, name, slow, connections, seconds=3):
 def burst(t, name, requests, fresh, times=10):
     """Requests for a handler of 100 ms that all come at once."""
     s = contestants.start(t, name, Setup(probe=True))
-    begun, done, worst = drivers.burst(
-        s.port, requests, "/probe/sleep?ms=100", times, fresh)
-    return {"all begun, ms": begun, "worst of all, ms": worst,
-            "all answered, ms": done}
+    waits, ends = drivers.burst(s.port, requests, "/probe/sleep?ms=100",
+                                times, fresh)
+    return {"last to begin waits, ms": statistics.median(waits),
+            "in the worst burst, ms": max(waits),
+            "all answered, ms": statistics.median(ends)}
 
 
 def failed_accepts(t, name, children, connections=100):
@@ -168,14 +171,17 @@ def failed_accepts(t, name, children, connections=100):
     s = contestants.start(t, name, Setup(processes=children,
                                          prefork=children))
     time.sleep(1)
-    if not gauges.perf_works():
-        return {"failed accepts/connection": None}
-    counts, _ = gauges.count_calls(
-        s.pid, [FAILED_ACCEPT, ANY_ACCEPT],
-        [sys.executable, os.path.abspath(drivers.__file__), str(s.port),
-         str(connections)])
-    return {"failed accepts/connection":
-            counts[FAILED_ACCEPT] / counts[ANY_ACCEPT]}
+    clients = [sys.executable, os.path.abspath(drivers.__file__),
+               str(s.port), str(connections)]
+    found = {FAILED: None, FAILED + ", strace": None}
+    if gauges.perf_works():
+        counts, _ = gauges.count_calls(s.pid, [FAILED_ACCEPT, ANY_ACCEPT],
+                                       clients)
+        found[FAILED] = counts[FAILED_ACCEPT] / counts[ANY_ACCEPT]
+    if gauges.strace_works():
+        calls, errors = gauges.traced_accepts(s.pid, clients)
+        found[FAILED + ", strace"] = errors / (calls - errors)
+    return found
 
 
 def idle(t, name, seconds=5):

@@ -164,6 +164,21 @@ static apr_status_t start_threads(child_t *child)
     return rv;
 }
 
+/* What this child's workers share with those of its siblings, if any. */
+static const fdqueue_share_t *share_of(const child_start_t *start,
+                                       fdqueue_share_t *share)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+    if (start->note == NULL || processors < 1) {
+        return NULL;
+    }
+    share->running = start->running;
+    share->mine = &start->note->running;
+    share->processors = (int)processors;
+    return share;
+}
+
 /*
  * The rooms. Their pool is made before any connection's, so that these are
  * gone before it is.
@@ -172,6 +187,7 @@ static apr_status_t build_rooms(child_t *child)
 {
     const child_start_t *start = child->start;
     int threads = start->settings->threads_per_child;
+    fdqueue_share_t share;
     apr_pool_t *pool;
     runtime_t *rt;
     apr_status_t rv;
@@ -194,7 +210,7 @@ static apr_status_t build_rooms(child_t *child)
     atomic_init(&rt->threads, 0);
     status_init(&rt->status, start->slot);
     rt->workers = apr_pcalloc(pool, sizeof(*rt->workers) * threads);
-    if ((rv = fdqueue_create(&rt->queue, threads, pool)) != APR_SUCCESS
+    if ((rv = fdqueue_create(&rt->queue, threads, share_of(start, &share), pool)) != APR_SUCCESS
         || (rv = parking_create(&rt->parking, EVENT_BATCH, pool))
                != APR_SUCCESS
         || (rv = timers_create(&rt->timers, RUNTIME_TIMER, pool))

@@ -50,6 +50,7 @@ static void become_child(children_t *children, int slot, int mine, int pod,
                            .parent = parent,
                            .bell = children->retained->bell_out,
                            .note = &children->retained->slots.notes[slot],
+                           .running = children->retained->slots.running,
                            .signals = children->signals,
                            .runtime = children->runtime};
     int i;

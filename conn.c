@@ -358,6 +358,10 @@ conn_verdict_e conn_run(conn_t *conn, int worker, apr_thread_t *thread)
             if (park) {
                 return CONN_PARK;
             }
+            if (next == CONN_STATE_PROCESSING
+                && fdqueue_waiting(conn->runtime->queue) > 0) {
+                return CONN_AGAIN; /* pipelined, but it is others' turn */
+            }
             break;
         case CONN_STATE_ASYNC_WAITIO:
             conn_set_state(conn, CONN_STATE_ASYNC_WAITIO, 1);
@@ -422,6 +426,16 @@ int conn_park(conn_t **pconn)
     CONN_GIVE(conn, CONN_OWNER_PARKING, CONN_OWNER_WORKER);
     *pconn = conn;
     return 0;
+}
+
+void conn_requeue(conn_t **pconn)
+{
+    conn_t *conn = *pconn;
+    fdqueue_entry_t *entry = &conn->entry;
+
+    *pconn = NULL;
+    CONN_GIVE(conn, CONN_OWNER_WORKER, CONN_OWNER_QUEUE);
+    fdqueue_push(conn->runtime->queue, &entry, FDQUEUE_NOW);
 }
 
 void conn_hold(conn_t **pconn)

@@ -42,6 +42,7 @@ typedef struct conn_t conn_t;
 /* What the worker is to do with a connection it has run. */
 typedef enum {
     CONN_PARK,   /* its state says for what and how long */
+    CONN_AGAIN,  /* it has more to do, but others wait */
     CONN_HOLD,   /* a module has it */
     CONN_LINGER, /* close it politely: linger_start */
     CONN_CLOSE   /* nothing more is wanted of it */
@@ -156,6 +157,10 @@ conn_verdict_e conn_run(conn_t *conn, int worker, apr_thread_t *thread);
  * when it is ready again already and still the caller's. [worker]
  */
 int conn_park(conn_t **conn);
+
+/* Put what conn_run said to run again behind those that wait, and null the
+ * giver's pointer. [worker] */
+void conn_requeue(conn_t **conn);
 
 /* Hand it to the module that has suspended it. [worker] */
 void conn_hold(conn_t **conn);

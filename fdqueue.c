@@ -18,23 +18,26 @@
  * fdqueue: the hand-off from those who find work to the workers who do it.
  *
  * Pushers put entries on an inbox by compare-and-swap and take no lock to
- * do so.  Workers take a whole inbox at a time, turn it round into the line
- * it belongs to and pop from there, under one lock.  Sleeping workers are a
- * stack: the most recently idle one, whose cache is warm, is woken first.
+ * do so, unless there is somebody to wake.  Workers take a whole inbox at a
+ * time, turn it round into the line it belongs to and pop from there, under
+ * one lock.  Not all workers run at once who might: see THE BOUND.
  *
- * Threads: [any] pushes, [worker] pops.  Owns the lines, the stack of
- * sleepers and the counts.  Never allocates after fdqueue_create, never
- * runs an entry and never holds two locks.
+ * Threads: [any] pushes, [worker] pops, [listener] reviews.  Owns the lines,
+ * the list of sleepers and the counts.  Never allocates after
+ * fdqueue_create, never runs an entry and never holds two locks.
  */
 
 #include <stdatomic.h>
 #include <stdint.h>
 
 #include "apr_general.h"
+#include "apr_ring.h"
 #include "apr_thread_cond.h"
 #include "apr_thread_mutex.h"
 
+#include "clock.h"
 #include "fdqueue.h"
+#include "tasks.h"
 
 /* With --enable-debug: callers keep to the order of join, pop and done. */
 #ifdef EVENT_DEBUG
@@ -45,33 +48,34 @@
 #endif
 
 /*
- * THE WAKE-UP RULE: while the queue is not empty (or is closed) and a worker
- * is on the stack of sleepers, a wake-up is in flight, and never two.
+ * THE WAKE-UP RULE: while the queue is not empty, a worker is asleep and
+ * fewer run than may, a wake-up is in flight, and never two.
  *
- * `waking` is the token that makes it so.  Who sets it to 1 may take one
- * worker off the stack and wake it; the token travels with the wake-up and
- * is dropped by the woken worker, before it looks for entries.
+ * `waking` says that one is. The woken worker takes that back and then looks
+ * for entries, both under the lock, and before it lets go of the lock it
+ * wakes the next one if the rule asks for it. All that changes under the
+ * lock but one thing: entries arrive without it. All these words are
+ * accessed in the one order that C11's default gives them, so:
  *
- * Three things can break the rule: an entry arrives (in an inbox, or in a
- * line when a worker that took an inbox leaves some behind), a worker gets
- * on the stack, or the token is dropped.  Whoever does one of them looks at
- * the other two afterwards, in wake_one().  All these words are accessed in
- * the one order that C11's default gives them, so of two threads doing such
- * things at a time the later one sees what the earlier one did:
+ *     pusher: entry in          worker: on the list of sleepers
+ *     pusher: sleepers?         worker: entries?       one of them says yes
  *
- *     pusher: entry in        worker: on the stack
- *     pusher: sleepers?       worker: entries?         one of them says yes
+ *     pusher: entry in          woken:  not waking any more
+ *     pusher: waking?           woken:  entries?       one of them says yes
  *
- *     pusher: entry in        woken:  token dropped
- *     pusher: token free?     woken:  entries?         one of them says yes
+ * THE BOUND. More running threads than processors only queue up in the
+ * scheduler, at the price of a switch each and in an order that no client
+ * would call fair. So a worker beyond the first is woken only while fewer
+ * run, in all children together, than there are processors; what they do not
+ * come to waits here, in line.
  *
- * While a worker holds entries between an inbox and a line nobody else can
- * see them; it looks itself when they are in the line.
- *
- * One token also means one taker at a time on the stack of sleepers, and a
- * worker gets back on it only after it was taken off: between a taker's
- * reading of the top's `below` and its compare-and-swap, the top can be
- * covered but not leave and return.  So no ABA.
+ * A worker that has been at its entry for BLOCK_TIME and is asleep does not
+ * count as running, nor does one that has been at it for LONG_TIME, whatever
+ * it does: others must not wait for it. If entries wait while workers get
+ * blocked, `extra` ones may run, twice as many as were found blocked each
+ * time, and fewer again by and by. That is what fdqueue_review is for, and
+ * fdqueue_due says when it is needed: who waits behind a worker that blocks
+ * does so for about BLOCK_TIME.
  */
 
 /* Words that are written by different threads are kept this far apart. */
@@ -83,6 +87,13 @@
 
 #define NUM_LINES (FDQUEUE_LATER + 1)
 
+/* See THE BOUND. */
+#define BLOCK_TIME apr_time_from_msec(1)
+#define LONG_TIME apr_time_from_msec(5)
+
+/* The listener rests while more entries than this wait. */
+#define REST_BELOW 2
+
 typedef enum {
     WORKER_ABSENT, /* has not joined */
     WORKER_IDLE,
@@ -93,11 +104,16 @@ typedef struct worker_t worker_t;
 
 struct worker_t {
     _Alignas(CACHE_LINE) worker_state_e state; /* this worker */
-    worker_t *below;           /* who gets on or takes off the stack */
-    apr_thread_mutex_t *mutex; /* const; for woken */
-    apr_thread_cond_t *cond;   /* const; woken has become 1 */
-    int woken;                 /* under mutex */
+    APR_RING_ENTRY(worker_t) link; /* under lock; among the sleepers */
+    apr_thread_mutex_t *mutex;     /* const; for woken */
+    apr_thread_cond_t *cond;       /* const; woken has become 1 */
+    int woken;                     /* under mutex */
+    long task;                     /* const once joined; for tasks */
+    apr_time_t blocked_since;      /* reviewer: with the entry taken then it
+                                    * was found blocked */
 };
+
+APR_RING_HEAD(sleepers_t, worker_t);
 
 struct fdqueue_t {
     /* Written by every push. */
@@ -110,14 +126,27 @@ struct fdqueue_t {
     int since_later;                               /* under lock */
     atomic_int busy;                               /* workers with an entry */
 
-    /* Written by going to sleep and by waking. */
-    _Alignas(CACHE_LINE) _Atomic(worker_t *) sleepers;
-    atomic_int waking;
+    /* Written by going to sleep and by waking, under lock. */
+    _Alignas(CACHE_LINE) struct sleepers_t sleepers;
+    atomic_int sleeping; /* how many those are */
+    atomic_int waking;   /* one has been woken and has not looked yet */
+    int counted;         /* what of this queue is in share.running */
 
-    /* Hardly ever written. */
+    /* Written when the listener rests. */
+    _Alignas(CACHE_LINE) atomic_int resting;
+
+    /* Hardly ever written by workers. */
     _Alignas(CACHE_LINE) atomic_int joined;
     atomic_int closed;
-    worker_t *workers; /* const */
+    worker_t *workers;          /* const */
+    int num_workers;            /* const */
+    fdqueue_share_t share;      /* const; processors is 0: no bound */
+    _Atomic(apr_time_t) now;    /* the last review's */
+    _Atomic(apr_time_t) *since; /* when each worker took its entry; 0: it is
+                                 * asleep */
+    atomic_int blocked;         /* at the last review */
+    atomic_int extra;           /* workers beyond the bound that may run */
+    apr_time_t changed_at;      /* reviewer: when extra was last looked at */
 };
 
 /* Pools align to eight bytes only. */
@@ -129,7 +158,7 @@ static void *aligned_zeros(apr_pool_t *pool, apr_size_t size)
 }
 
 apr_status_t fdqueue_create(fdqueue_t **queue, int num_workers,
-                            apr_pool_t *pool)
+                            const fdqueue_share_t *share, apr_pool_t *pool)
 {
     fdqueue_t *q = aligned_zeros(pool, sizeof(*q));
     apr_status_t rv;
@@ -139,6 +168,12 @@ apr_status_t fdqueue_create(fdqueue_t **queue, int num_workers,
     if (rv != APR_SUCCESS) {
         return rv;
     }
+    APR_RING_INIT(&q->sleepers, worker_t, link);
+    q->num_workers = num_workers;
+    if (share != NULL && TASKS_CAN_TELL) {
+        q->share = *share;
+    }
+    q->since = aligned_zeros(pool, sizeof(*q->since) * num_workers);
     q->workers = aligned_zeros(pool, sizeof(worker_t) * num_workers);
     for (i = 0; i < num_workers; i++) {
         worker_t *worker = &q->workers[i];
@@ -169,50 +204,85 @@ static int has_news(fdqueue_t *queue)
     return atomic_load(&queue->closed);
 }
 
-/* For the holder of the token only. */
-static worker_t *take_sleeper(fdqueue_t *queue)
+/* Workers of this queue that run, or would if they had a processor. */
+static int running(fdqueue_t *queue)
 {
-    worker_t *top = atomic_load(&queue->sleepers);
-
-    while (top && !atomic_compare_exchange_weak(&queue->sleepers, &top,
-                                                top->below)) {
-    }
-    return top;
+    return atomic_load(&queue->joined) - atomic_load(&queue->sleeping)
+           - atomic_load(&queue->blocked);
 }
 
-/*
- * Take a sleeper to wake, and the token with it, if the wake-up rule asks
- * for one. With the token but without a sleeper we have to look again after
- * dropping it: one may have got on the stack and have trusted in the token.
- */
+/* How many workers more may run; less than 0: so many too many. */
+static int room(fdqueue_t *queue)
+{
+    const fdqueue_share_t *share = &queue->share;
+    int all, mine;
+
+    if (share->processors == 0 || atomic_load(&queue->closed)) {
+        return 1;
+    }
+    mine = 1 - running(queue);
+    all = share->processors - atomic_load(share->running);
+    return (mine > all ? mine : all) + atomic_load(&queue->extra);
+}
+
+/* Tell the other queues how many of ours run. The caller has the lock. */
+static void publish(fdqueue_t *queue)
+{
+    int now;
+
+    if (queue->share.processors > 0) {
+        now = running(queue);
+        if (now != queue->counted) {
+            atomic_fetch_add(queue->share.running, now - queue->counted);
+            atomic_store(queue->share.mine, now);
+            queue->counted = now;
+        }
+    }
+}
+
+static int wakes_one(fdqueue_t *queue)
+{
+    return atomic_load(&queue->sleeping) > 0 && !atomic_load(&queue->waking)
+           && has_news(queue) && room(queue) > 0;
+}
+
+/* Take the sleeper that the wake-up rule asks for off the list, if it does:
+ * the one that has slept longest. The caller has the lock, and signals when
+ * it has not any more. */
 static worker_t *claim_sleeper(fdqueue_t *queue)
 {
-    while (atomic_load(&queue->sleepers) && !atomic_load(&queue->waking)
-           && has_news(queue) && !atomic_exchange(&queue->waking, 1)) {
-        worker_t *worker = take_sleeper(queue);
+    worker_t *worker;
 
-        if (worker) {
-            return worker;
-        }
-        atomic_store(&queue->waking, 0);
+    if (!wakes_one(queue)) {
+        return NULL;
     }
-    return NULL;
+    worker = APR_RING_FIRST(&queue->sleepers);
+    APR_RING_REMOVE(worker, link);
+    atomic_fetch_sub(&queue->sleeping, 1);
+    atomic_store(&queue->waking, 1);
+    publish(queue);
+    return worker;
 }
 
 static void signal_worker(worker_t *worker)
 {
-    apr_thread_mutex_lock(worker->mutex);
-    worker->woken = 1;
-    apr_thread_mutex_unlock(worker->mutex);
-    /* Signalled while locked it would wake only to wait for the lock. */
-    apr_thread_cond_signal(worker->cond);
+    if (worker != NULL) {
+        apr_thread_mutex_lock(worker->mutex);
+        worker->woken = 1;
+        apr_thread_mutex_unlock(worker->mutex);
+        /* Signalled while locked it would wake only to wait for the lock. */
+        apr_thread_cond_signal(worker->cond);
+    }
 }
 
 static void wake_one(fdqueue_t *queue)
 {
-    worker_t *worker = claim_sleeper(queue);
+    worker_t *worker;
 
-    if (worker) {
+    if (wakes_one(queue)) {
+        apr_thread_mutex_lock(queue->lock);
+        worker = claim_sleeper(queue);
+        apr_thread_mutex_unlock(queue->lock);
         signal_worker(worker);
     }
 }
@@ -241,6 +311,7 @@ void fdqueue_join(fdqueue_t *queue, int worker)
 
     ASSERT_STATE(self, WORKER_ABSENT);
     self->state = WORKER_IDLE;
+    self->task = tasks_self();
     atomic_fetch_add(&queue->joined, 1);
 }
 
@@ -267,12 +338,12 @@ static fdqueue_entry_t *pop_line(fdqueue_t *queue, fdqueue_line_e line)
     return first;
 }
 
+/* The caller has the lock. */
 static fdqueue_entry_t *pop_any(fdqueue_t *queue)
 {
     fdqueue_entry_t *entry = NULL;
     fdqueue_line_e line = FDQUEUE_LATER;
 
-    apr_thread_mutex_lock(queue->lock);
     if (++queue->since_later >= LATER_EVERY) {
         entry = pop_line(queue, FDQUEUE_LATER);
         queue->since_later = 0;
@@ -286,8 +357,6 @@ static fdqueue_entry_t *pop_any(fdqueue_t *queue)
         entry = pop_line(queue, FDQUEUE_LATER);
         queue->since_later = 0;
     }
-    apr_thread_mutex_unlock(queue->lock);
-
     if (entry) {
         /* In this order, so that fdqueue_idle, which reads in the other,
          * never counts a worker as idle that has taken an entry. */
@@ -299,28 +368,54 @@ static fdqueue_entry_t *pop_any(fdqueue_t *queue)
     return entry;
 }
 
-/* Sleep until this worker has been taken off the stack of sleepers. */
+void fdqueue_rest(fdqueue_t *queue)
+{
+    if (queue->share.processors == 0
+        || atomic_load(&queue->waiting) <= REST_BELOW) {
+        return;
+    }
+    /* Race with a worker that pops: either it sees that we rest, or we see
+     * how few are left. */
+    atomic_store(&queue->resting, 1);
+    if (atomic_load(&queue->waiting) > REST_BELOW) {
+        tasks_wait(&queue->resting, 1, BLOCK_TIME);
+    }
+    atomic_store(&queue->resting, 0);
+}
+
+static void end_rest(fdqueue_t *queue)
+{
+    if (atomic_load(&queue->resting)
+        && atomic_load(&queue->waiting) <= REST_BELOW
+        && atomic_exchange(&queue->resting, 0)) {
+        tasks_wake(&queue->resting);
+    }
+}
+
+/* Sleep until somebody takes this worker off the list of sleepers. The
+ * caller has the lock, and has it again afterwards. */
 static void sleep_until_woken(fdqueue_t *queue, worker_t *self)
 {
-    worker_t *top = atomic_load(&queue->sleepers);
-    worker_t *worker;
-
-    do {
-        self->below = top;
-    } while (!atomic_compare_exchange_weak(&queue->sleepers, &top, self));
-
-    worker = claim_sleeper(queue);
-    if (worker != self) {
-        if (worker) {
-            signal_worker(worker);
-        }
-        apr_thread_mutex_lock(self->mutex);
-        while (!self->woken) {
-            apr_thread_cond_wait(self->cond, self->mutex);
-        }
-        self->woken = 0;
-        apr_thread_mutex_unlock(self->mutex);
+    atomic_store(&queue->since[self - queue->workers], 0);
+    APR_RING_INSERT_TAIL(&queue->sleepers, self, worker_t, link);
+    atomic_fetch_add(&queue->sleeping, 1);
+    if (has_news(queue) && room(queue) > 0) {
+        /* What has come meanwhile, its pusher saw nobody to wake for. */
+        APR_RING_REMOVE(self, link);
+        atomic_fetch_sub(&queue->sleeping, 1);
+        return;
     }
+    publish(queue);
+    apr_thread_mutex_unlock(queue->lock);
+
+    apr_thread_mutex_lock(self->mutex);
+    while (!self->woken) {
+        apr_thread_cond_wait(self->cond, self->mutex);
+    }
+    self->woken = 0;
+    apr_thread_mutex_unlock(self->mutex);
+
+    apr_thread_mutex_lock(queue->lock);
     atomic_store(&queue->waking, 0);
 }
 
@@ -328,16 +423,23 @@ fdqueue_entry_t *fdqueue_pop(fdqueue_t *queue, int worker)
 {
     worker_t *self = &queue->workers[worker];
     fdqueue_entry_t *entry = NULL;
+    worker_t *next;
 
     ASSERT_STATE(self, WORKER_IDLE);
-    while (!atomic_load(&queue->closed) && !(entry = pop_any(queue))) {
+    apr_thread_mutex_lock(queue->lock);
+    while (!atomic_load(&queue->closed)
+           && (room(queue) < 0 || !(entry = pop_any(queue)))) {
         sleep_until_woken(queue, self);
     }
     if (entry) {
         self->state = WORKER_BUSY;
+        atomic_store(&queue->since[worker], atomic_load(&queue->now));
     }
     /* For what we leave behind; and when closed, everybody's turn. */
-    wake_one(queue);
+    next = claim_sleeper(queue);
+    apr_thread_mutex_unlock(queue->lock);
+    signal_worker(next);
+    end_rest(queue);
     return entry;
 }
 
@@ -355,6 +457,71 @@ void fdqueue_close(fdqueue_t *queue)
     atomic_store(&queue->closed, 1);
     /* One is enough: each that wakes to a closed queue wakes the next. */
     wake_one(queue);
+}
+
+/*
+ * How many workers are blocked, and how many of these have not been found so
+ * before. One that only waits for a processor is not, unless it takes very
+ * long: another one would wait for a processor, too.
+ */
+static int count_blocked(fdqueue_t *queue, apr_time_t now, int *newly)
+{
+    int i, blocked = 0;
+
+    for (i = 0; i < queue->num_workers; i++) {
+        worker_t *worker = &queue->workers[i];
+        apr_time_t since = atomic_load(&queue->since[i]);
+
+        if (since == 0 || now - since < BLOCK_TIME) {
+            continue;
+        }
+        if (worker->blocked_since != since) {
+            if (now - since < LONG_TIME
+                && tasks_is_asleep(worker->task) == 0) {
+                continue;
+            }
+            worker->blocked_since = since;
+            ++*newly;
+        }
+        blocked++;
+    }
+    return blocked;
+}
+
+void fdqueue_review(fdqueue_t *queue, apr_time_t now)
+{
+    int extra = atomic_load(&queue->extra);
+    int blocked, newly = 0;
+
+    atomic_store(&queue->now, now);
+    if (queue->share.processors == 0
+        || atomic_load(&queue->joined) == atomic_load(&queue->sleeping)) {
+        return;
+    }
+    blocked = count_blocked(queue, now, &newly);
+    if (newly > 0 && has_news(queue)) {
+        extra += 2 * newly;
+        queue->changed_at = now;
+    }
+    else if (extra > 0 && now - queue->changed_at >= BLOCK_TIME) {
+        extra -= (extra + 3) / 4;
+        queue->changed_at = now;
+    }
+    apr_thread_mutex_lock(queue->lock);
+    atomic_store(&queue->extra,
+                 extra < queue->num_workers ? extra : queue->num_workers);
+    atomic_store(&queue->blocked, blocked);
+    publish(queue);
+    apr_thread_mutex_unlock(queue->lock);
+    wake_one(queue);
+}
+
+apr_time_t fdqueue_due(fdqueue_t *queue)
+{
+    return queue->share.processors > 0 && atomic_load(&queue->sleeping) > 0
+                   && has_news(queue) && !atomic_load(&queue->closed)
+               ? atomic_load(&queue->now) + BLOCK_TIME
+               : CLOCK_NEVER;
 }
 
 int fdqueue_idle(const fdqueue_t *queue)

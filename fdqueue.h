@@ -30,9 +30,12 @@
 #ifndef EVENT_FDQUEUE_H
 #define EVENT_FDQUEUE_H
 
+#include <stdatomic.h>
+
 #include "apr.h"
 #include "apr_errno.h"
 #include "apr_pools.h"
+#include "apr_time.h"
 
 typedef struct fdqueue_t fdqueue_t;
 typedef struct fdqueue_entry_t fdqueue_entry_t;
@@ -48,11 +51,22 @@ typedef enum {
 } fdqueue_line_e;
 
 /*
+ * What the queues of several processes share, so that no more workers run
+ * than there are processors.
+ */
+typedef struct fdqueue_share_t {
+    atomic_int *running; /* in memory shared by all: workers that run */
+    atomic_int *mine;    /* the same: how many of them are this queue's */
+    int processors;
+} fdqueue_share_t;
+
+/*
  * Make a queue for workers numbered 0 to num_workers - 1, living as long as
- * pool. Any error is one of APR's for a mutex or a condition. [main]
+ * pool. share (NULL: all workers may run at a time) is copied. Any error is
+ * one of APR's for a mutex or a condition. [main]
  */
 apr_status_t fdqueue_create(fdqueue_t **queue, int num_workers,
-                            apr_pool_t *pool);
+                            const fdqueue_share_t *share, apr_pool_t *pool);
 
 /*
  * Give *entry to the workers and null the giver's pointer: it may run and
@@ -87,6 +101,23 @@ void fdqueue_done(fdqueue_t *queue, int worker);
  * another thread may still get its entry. [any]
  */
 void fdqueue_close(fdqueue_t *queue);
+
+/*
+ * It is now: see which workers are blocked, and wake others for what waits
+ * behind them. Before pushing, and again when fdqueue_due says. [listener]
+ */
+void fdqueue_review(fdqueue_t *queue, apr_time_t now);
+
+/*
+ * Return when so few entries wait that more are welcome, or a moment is over
+ * (about a millisecond): what is pushed earlier would only wait longer.
+ * [listener]
+ */
+void fdqueue_rest(fdqueue_t *queue);
+
+/* When to review again at the latest, CLOCK_NEVER if nothing waits for a
+ * worker that could be woken. [listener] */
+apr_time_t fdqueue_due(fdqueue_t *queue);
 
 /*
  * Workers that neither run an entry nor have one of the NOW line waiting

@@ -42,6 +42,11 @@ APLOG_USE_MODULE(mpm_event);
 /* Not one that may well have its next request on the way. */
 #define EVICT_MIN_IDLE apr_time_from_sec(1)
 
+/* A connection that has waited for so long gives memory back, so many of them
+ * at a time. */
+#define TRIM_AFTER apr_time_from_sec(1)
+#define TRIM_MAX 64
+
 typedef struct listener_t {
     runtime_t *runtime;
     apr_time_t now;      /* of this turn */
@@ -49,6 +54,7 @@ typedef struct listener_t {
     int draining;
     int crowded;            /* times that clients were found waiting */
     apr_time_t drain_until; /* EventDrainTimeout */
+    apr_time_t trim_at;     /* somebody has waited for TRIM_AFTER */
 } listener_t;
 
 /* Give a connection that has been taken out of parking to the workers. */
@@ -70,7 +76,8 @@ static void take_ready(listener_t *l, parked_t *parked)
 {
     conn_t *conn = CONN_OF_PARKED(parked);
 
-    if (conn->counted == STATUS_CLOSING && linger_drain(conn) == CONN_PARK) {
+    if (conn->counted == STATUS_CLOSING && linger_drain(conn) == CONN_PARK
+        && parking_again(l->runtime->parking, parked) == APR_SUCCESS) {
         return; /* the client is not through yet */
     }
     if (parking_take(l->runtime->parking, parked, PARKING_READY) != NULL) {
@@ -314,6 +321,26 @@ static void drain(listener_t *l)
                     CONN_LINGER_TIME_SHORT, l->now);
 }
 
+/* Connections that have waited for a while keep no more than they use. */
+static void trim(listener_t *l)
+{
+    runtime_t *rt = l->runtime;
+    int n;
+
+    l->trim_at = CLOCK_NEVER;
+    for (n = 0; n < TRIM_MAX; n++) {
+        parked_t *parked
+            = parking_find_rested(rt->parking, CONN_STATE_KEEPALIVE,
+                                  TRIM_AFTER, l->now, &l->trim_at);
+
+        if (parked == NULL) {
+            return;
+        }
+        ptrans_trim(rt->ptrans, CONN_OF_PARKED(parked)->pool);
+    }
+    l->trim_at = l->now;
+}
+
 static void wait_for_events(listener_t *l)
 {
     runtime_t *rt = l->runtime;
@@ -321,11 +348,15 @@ static void wait_for_events(listener_t *l)
     apr_time_t acceptor = acceptor_due(rt->acceptor);
     apr_status_t rv;
 
+    fdqueue_rest(rt->queue);
     due = due < acceptor ? due : acceptor;
     due = due < l->drain_until ? due : l->drain_until;
+    due = due < l->trim_at ? due : l->trim_at;
+    due = due < fdqueue_due(rt->queue) ? due : fdqueue_due(rt->queue);
     rv = parking_wait(rt->parking, clock_now(), due);
 
     l->now = clock_now();
+    fdqueue_review(rt->queue, l->now);
     if (rv != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_CRIT, rv, rt->server,
                      "waiting for events failed: this child drains");
@@ -347,7 +378,8 @@ void *APR_THREAD_FUNC listener_main(apr_thread_t *thread, void *data)
 {
     listener_t l = {.runtime = data,
                     .now = clock_now(),
-                    .drain_until = CLOCK_NEVER};
+                    .drain_until = CLOCK_NEVER,
+                    .trim_at = CLOCK_NEVER};
     runtime_t *rt = data;
 
     (void)thread;
@@ -357,6 +389,7 @@ void *APR_THREAD_FUNC listener_main(apr_thread_t *thread, void *data)
         dispatch(&l);
         expire(&l);
         start_timers(&l);
+        trim(&l);
         if (runtime_stop_mode(rt) != RUNTIME_RUN) {
             drain(&l);
         }

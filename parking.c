@@ -16,8 +16,6 @@
 
 /* parking: see parking.h */
 
-#include "apr_strings.h"
-
 #include "clock.h"
 #include "parking.h"
 
@@ -37,13 +35,14 @@ APR_RING_HEAD(parking_ring_t, parked_t);
 struct parking_queue_t {
     struct parking_ring_t ring;
     parking_queue_t *next;
+    parked_t *unrested; /* the first that is not rested; NULL: all are */
     int tag;
     int count;
     apr_interval_time_t timeout;
 };
 
 struct parking_t {
-    apr_pollset_t *pollset;      /* const */
+    poller_t *poller;            /* const */
     apr_pool_t *pool;            /* listener */
     _Atomic(parked_t *) inbox;   /* workers push, the listener takes all */
     _Atomic(parked_t *) refused; /* by the poll set; as inbox */
@@ -51,35 +50,21 @@ struct parking_t {
     _Atomic(apr_time_t) wake_at; /* listener writes: it looks up by itself */
     parking_queue_t *queues;     /* listener */
     apr_time_t due;              /* listener: nothing expires before this */
-    const apr_pollfd_t *events;  /* listener: what the last wait found */
-    apr_int32_t num_events;      /* listener */
-    apr_int32_t next_event;      /* listener */
+    int num_events;              /* listener: what the last wait found */
+    int next_event;              /* listener */
 };
 
 apr_status_t parking_create(parking_t **parking, apr_uint32_t batch,
                             apr_pool_t *pool)
 {
     parking_t *k = apr_pcalloc(pool, sizeof(*k));
-    apr_uint32_t flags = APR_POLLSET_THREADSAFE | APR_POLLSET_NOCOPY
-                         | APR_POLLSET_NODEFAULT | APR_POLLSET_WAKEABLE;
-    static const apr_pollset_method_e methods[] = {
-        APR_POLLSET_KQUEUE, APR_POLLSET_PORT, APR_POLLSET_EPOLL};
-    apr_status_t rv = APR_ENOTIMPL;
-    int i, nocopy;
+    apr_status_t rv = poller_create(&k->poller, batch, pool);
 
     k->pool = pool;
     k->due = CLOCK_NEVER;
     atomic_init(&k->inbox, NULL);
     atomic_init(&k->refused, NULL);
     atomic_init(&k->wake_at, CLOCK_NEVER);
-    /* Not every method can do without copies of what it is given. */
-    for (nocopy = 1; nocopy >= 0 && rv != APR_SUCCESS; nocopy--) {
-        for (i = 0; i < 3 && rv != APR_SUCCESS; i++) {
-            rv = apr_pollset_create_ex(&k->pollset, batch, pool, flags,
-                                       methods[i]);
-        }
-        flags &= ~(apr_uint32_t)APR_POLLSET_NOCOPY;
-    }
     if (rv == APR_SUCCESS) {
         *parking = k;
     }
@@ -88,17 +73,17 @@ apr_status_t parking_create(parking_t **parking, apr_uint32_t batch,
 
 const char *parking_method(const parking_t *parking)
 {
-    return apr_pollset_method_name(parking->pollset);
+    return poller_method(parking->poller);
 }
 
 void parking_init(parked_t *parked, apr_socket_t *socket, apr_pool_t *pool)
 {
     parked->kind = PARKING_CONN;
     parked->queue = NULL;
-    parked->pfd.p = pool;
-    parked->pfd.desc_type = APR_POLL_SOCKET;
-    parked->pfd.desc.s = socket;
-    parked->pfd.client_data = parked;
+    parked->entry.pfd.p = pool;
+    parked->entry.pfd.desc_type = APR_POLL_SOCKET;
+    parked->entry.pfd.desc.s = socket;
+    parked->entry.pfd.client_data = parked;
     atomic_init(&parked->meet, 0);
 }
 
@@ -131,12 +116,12 @@ int parking_put(parking_t *parking, parked_t **pparked, int tag,
     apr_status_t rv;
 
     parked->tag = tag;
-    parked->pfd.reqevents = reqevents;
+    parked->entry.pfd.reqevents = reqevents;
     parked->timeout = timeout;
     parked->until = until;
     atomic_store_explicit(&parked->meet, 0, memory_order_relaxed);
     push_inbox(parking, parked);
-    rv = apr_pollset_add(parking->pollset, &parked->pfd);
+    rv = poller_arm(parking->poller, &parked->entry);
     if (rv != APR_SUCCESS) {
         parked->error = rv;
     }
@@ -159,17 +144,17 @@ int parking_put(parking_t *parking, parked_t **pparked, int tag,
 
 void parking_wake(parking_t *parking)
 {
-    apr_pollset_wakeup(parking->pollset);
+    poller_wake(parking->poller);
 }
 
 apr_status_t parking_watch(parking_t *parking, apr_pollfd_t *pfd)
 {
-    return apr_pollset_add(parking->pollset, pfd);
+    return poller_watch(parking->poller, pfd);
 }
 
 apr_status_t parking_unwatch(parking_t *parking, apr_pollfd_t *pfd)
 {
-    return apr_pollset_remove(parking->pollset, pfd);
+    return poller_unwatch(parking->poller, pfd);
 }
 
 static parking_queue_t *queue_for(parking_t *parking, int tag,
@@ -186,6 +171,7 @@ static parking_queue_t *queue_for(parking_t *parking, int tag,
     APR_RING_INIT(&q->ring, parked_t, link);
     q->tag = tag;
     q->count = 0;
+    q->unrested = NULL;
     q->timeout = timeout;
     q->next = parking->queues;
     parking->queues = q;
@@ -198,15 +184,31 @@ static void enqueue(parking_t *parking, parked_t *parked)
 
     APR_RING_INSERT_TAIL(&q->ring, parked, parked_t, link);
     q->count++;
+    if (q->unrested == NULL) {
+        q->unrested = parked;
+    }
     parked->queue = q;
     if (parked->until < parking->due) {
         parking->due = parked->until;
     }
 }
 
+/* The one after this one in its queue, or NULL. */
+static parked_t *next_in_queue(parked_t *parked)
+{
+    parked_t *next = APR_RING_NEXT(parked, link);
+
+    return next == APR_RING_SENTINEL(&parked->queue->ring, parked_t, link)
+               ? NULL
+               : next;
+}
+
 static void dequeue(parked_t *parked)
 {
     if (parked->queue != NULL) {
+        if (parked->queue->unrested == parked) {
+            parked->queue->unrested = next_in_queue(parked);
+        }
         APR_RING_REMOVE(parked, link);
         parked->queue->count--;
         parked->queue = NULL;
@@ -251,20 +253,14 @@ apr_status_t parking_wait(parking_t *parking, apr_time_t now, apr_time_t due)
         timeout = 0;
     }
     else if (due != CLOCK_NEVER) {
-        /* Poll sets count milliseconds: round up, or be early and spin. They
-         * count in an int, too. */
+        /* In milliseconds it has to fit an int. */
         timeout = due - now < LONGEST_WAIT ? due - now : LONGEST_WAIT;
-        timeout = (timeout + 999) / 1000 * 1000;
     }
     parking->next_event = 0;
-    rv = apr_pollset_poll(parking->pollset, timeout, &parking->num_events,
-                          &parking->events);
+    rv = poller_wait(parking->poller, timeout, &parking->num_events);
     atomic_store(&parking->wake_at, 0); /* awake: no need to be woken */
-    if (rv != APR_SUCCESS) {
-        parking->num_events = 0;
-        if (APR_STATUS_IS_TIMEUP(rv) || APR_STATUS_IS_EINTR(rv)) {
-            rv = APR_SUCCESS;
-        }
+    if (APR_STATUS_IS_TIMEUP(rv) || APR_STATUS_IS_EINTR(rv)) {
+        rv = APR_SUCCESS;
     }
     drain_inbox(parking);
     return rv;
@@ -277,7 +273,7 @@ int parking_next_event(parking_t *parking, parking_event_t *event)
     if (parking->next_event >= parking->num_events) {
         return 0;
     }
-    data = parking->events[parking->next_event++].client_data;
+    data = poller_event(parking->poller, parking->next_event++);
     event->kind = *(parking_kind_e *)data;
     if (event->kind == PARKING_CONN) {
         event->parked = data;
@@ -298,7 +294,7 @@ parked_t *parking_take(parking_t *parking, parked_t *parked,
             return NULL;
         }
         dequeue(parked);
-        apr_pollset_remove(parking->pollset, &parked->pfd);
+        poller_disarm(parking->poller, &parked->entry);
         parked->verdict = verdict;
         return parked;
     }
@@ -308,7 +304,7 @@ parked_t *parking_take(parking_t *parking, parked_t *parked,
      * no later event may lead us to it.
      */
     dequeue(parked);
-    apr_pollset_remove(parking->pollset, &parked->pfd);
+    poller_came(parking->poller, &parked->entry);
     parked->verdict = verdict;
     return atomic_fetch_or(&parked->meet, TAKEN) & ARMED ? parked : NULL;
 }
@@ -341,6 +337,31 @@ parked_t *parking_take_expired(parking_t *parking, apr_time_t now)
             }
             break;
         }
+    }
+    return NULL;
+}
+
+parked_t *parking_find_rested(parking_t *parking, int tag,
+                              apr_interval_time_t time, apr_time_t now,
+                              apr_time_t *due)
+{
+    parking_queue_t *q;
+
+    for (q = parking->queues; q != NULL; q = q->next) {
+        parked_t *parked = q->unrested;
+        apr_time_t rested;
+
+        if (q->tag != tag || parked == NULL || q->timeout <= time) {
+            continue;
+        }
+        rested = parked->until - parked->timeout + time;
+        if (now < rested || !(atomic_load(&parked->meet) & ARMED)) {
+            rested = now < rested ? rested : now + ARMING_TIME;
+            *due = *due < rested ? *due : rested;
+            continue;
+        }
+        q->unrested = next_in_queue(parked);
+        return parked;
     }
     return NULL;
 }
@@ -448,6 +469,16 @@ void parking_shorten(parking_t *parking, int tag,
             parking->due = now + max_wait;
         }
     }
+}
+
+apr_status_t parking_again(parking_t *parking, parked_t *parked)
+{
+    return poller_again(parking->poller, &parked->entry);
+}
+
+int parking_is_exclusive(const parking_t *parking)
+{
+    return poller_is_exclusive(parking->poller);
 }
 
 int parking_count(const parking_t *parking, int tag)

@@ -39,6 +39,8 @@
 #include "apr_ring.h"
 #include "apr_time.h"
 
+#include "poller.h"
+
 typedef struct parking_t parking_t;
 typedef struct parking_queue_t parking_queue_t;
 typedef struct parked_t parked_t;
@@ -65,7 +67,7 @@ struct parked_t {
     parked_t *next;             /* inbox */
     parked_t *next_refused;     /* parking; it may be in the inbox, too */
     parking_queue_t *queue;     /* listener; NULL when in none */
-    apr_pollfd_t pfd;           /* const while parked */
+    poller_entry_t entry;       /* pfd: const while parked */
     apr_interval_time_t timeout; /* const while parked */
     apr_time_t until;           /* const while parked, then listener */
     parking_verdict_e verdict;  /* listener, until it is given on */
@@ -81,7 +83,7 @@ struct parking_event_t {
 
 /*
  * Make an empty parking that reports up to batch events a wait, living as
- * long as pool. Errors of apr_pollset_create_ex. [main]
+ * long as pool. Errors of poller_create. [main]
  */
 apr_status_t parking_create(parking_t **parking, apr_uint32_t batch,
                             apr_pool_t *pool);
@@ -129,6 +131,16 @@ parked_t *parking_take(parking_t *parking, parked_t *parked,
 /* The next one whose time is over at now, taken; or NULL. [listener] */
 parked_t *parking_take_expired(parking_t *parking, apr_time_t now);
 
+/*
+ * One with tag that has been parked for time (microseconds) and was not the
+ * answer before while it is parked: still parked. NULL if there is none;
+ * then *due becomes the time when there will be one, if that is earlier.
+ * [listener]
+ */
+parked_t *parking_find_rested(parking_t *parking, int tag,
+                              apr_interval_time_t time, apr_time_t now,
+                              apr_time_t *due);
+
 /* The next one that could not be armed, taken; or NULL. [listener] */
 parked_t *parking_take_failed(parking_t *parking);
 
@@ -154,6 +166,13 @@ void parking_visit(parking_t *parking, parking_visit_fn *visit, void *baton);
 /* Let none with tag wait longer than max_wait from now. [listener] */
 void parking_shorten(parking_t *parking, int tag,
                      apr_interval_time_t max_wait, apr_time_t now);
+
+/* Its event came, but it stays where it is until the next one. APR's
+ * errors. [listener] */
+apr_status_t parking_again(parking_t *parking, parked_t *parked);
+
+/* Is a connection told of to only some of those that watch? [any] */
+int parking_is_exclusive(const parking_t *parking);
 
 /* How many with tag the listener has in its queues. [listener] */
 int parking_count(const parking_t *parking, int tag);

@@ -55,6 +55,8 @@ typedef enum {
  * nothing that could hurt it. */
 typedef struct pod_note_t {
     atomic_int wants_relief; /* atomic: another child should take its place */
+    atomic_int running;      /* atomic: its workers that run, as far as they
+                              * are in the sum of all children's */
 } pod_note_t;
 
 /*

@@ -35,6 +35,9 @@
 
 #include "ptrans.h"
 
+/* What a usual request leaves in an allocator, and a little more. */
+#define TRIM_NODES 6
+
 typedef struct node_t node_t;
 
 struct node_t {
@@ -179,6 +182,30 @@ void ptrans_put(ptrans_t *ptrans, apr_pool_t **pool)
     if (!may_keep(ptrans) || !keep(ptrans, mine)) {
         apr_pool_destroy(mine);
     }
+}
+
+void ptrans_trim(ptrans_t *ptrans, apr_pool_t *pool)
+{
+    apr_allocator_t *allocator = apr_pool_allocator_get(pool);
+    apr_memnode_t *nodes = NULL;
+    int i;
+
+    /* A lower limit alone frees nothing that is kept already: what is kept
+     * has to be taken and given back. */
+    apr_allocator_max_free_set(allocator, 1);
+    for (i = 0; i < TRIM_NODES; i++) {
+        apr_memnode_t *node = apr_allocator_alloc(allocator, 1);
+
+        if (node == NULL) {
+            break;
+        }
+        node->next = nodes;
+        nodes = node;
+    }
+    if (nodes != NULL) {
+        apr_allocator_free(allocator, nodes);
+    }
+    apr_allocator_max_free_set(allocator, ptrans->max_free);
 }
 
 void ptrans_stop_keeping(ptrans_t *ptrans)

@@ -56,6 +56,12 @@ apr_status_t ptrans_take(ptrans_t *ptrans, apr_pool_t **pool);
 void ptrans_put(ptrans_t *ptrans, apr_pool_t **pool);
 
 /*
+ * Give the system what the requests of a connection that waits have left
+ * unused in its allocator. [listener], while nobody runs the connection
+ */
+void ptrans_trim(ptrans_t *ptrans, apr_pool_t *pool);
+
+/*
  * Free what is kept, and from now on everything that is put: this child
  * takes no more connections. ptrans_take still works. [listener]
  */

@@ -30,6 +30,9 @@
 
 APLOG_USE_MODULE(mpm_event);
 
+/* The sum that all children write is this far from their notes. */
+#define SHARED_APART 64
+
 /* Time for a child that was hurried to be gone. */
 #define HURRY_TIME apr_time_from_sec(1)
 
@@ -37,13 +40,16 @@ apr_status_t slots_init(slots_t *slots, int num, apr_pool_t *pool)
 {
     apr_shm_t *shm;
     apr_status_t rv = apr_shm_create(
-        &shm, sizeof(*slots->notes) * (size_t)num, NULL, pool);
+        &shm, sizeof(*slots->notes) * (size_t)num + SHARED_APART, NULL,
+        pool);
     int i;
 
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    slots->notes = apr_shm_baseaddr_get(shm);
+    slots->running = apr_shm_baseaddr_get(shm);
+    slots->notes = (pod_note_t *)((char *)slots->running + SHARED_APART);
+    atomic_init(slots->running, 0);
 
     slots->slots = apr_pcalloc(pool, sizeof(*slots->slots) * (size_t)num);
     slots->num = num;
@@ -51,6 +57,7 @@ apr_status_t slots_init(slots_t *slots, int num, apr_pool_t *pool)
     for (i = 0; i < num; i++) {
         slots->slots[i].pod = -1;
         atomic_init(&slots->notes[i].wants_relief, 0);
+        atomic_init(&slots->notes[i].running, 0);
     }
     return APR_SUCCESS;
 }
@@ -116,6 +123,8 @@ void slots_leave(slots_t *slots, int i, server_rec *server)
     }
     slot->pid = 0;
     atomic_store(&slots->notes[i].wants_relief, 0);
+    atomic_fetch_sub(slots->running,
+                     atomic_exchange(&slots->notes[i].running, 0));
     pod_close(&slot->pod);
     /* Of all threads it may have had: an older generation's child may have
      * had more than one of today has. */

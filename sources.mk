@@ -20,7 +20,9 @@ EVENT_SOURCES = \
     linger.c \
     runtime.c \
     parking.c \
+    poller.c \
     held.c \
+    tasks.c \
     timers.c \
     fdqueue.c \
     ptrans.c \

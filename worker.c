@@ -102,6 +102,9 @@ static void run_conn(worker_t *worker, conn_t *conn)
                 conn_unpark(conn, PARKING_READY);
             }
             break;
+        case CONN_AGAIN:
+            conn_requeue(&conn);
+            break;
         case CONN_HOLD:
             conn_hold(&conn);
             break;

@@ -1,0 +1,305 @@
+/* Licensed to the Apache Software Foundation (ASF) under one or more
+ * contributor license agreements.  See the NOTICE file distributed with
+ * this work for additional information regarding copyright ownership.
+ * The ASF licenses this file to You under the Apache License, Version 2.0
+ * (the "License"); you may not use this file except in compliance with
+ * the License.  You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/* poller: see poller.h */
+
+#include "poller.h"
+
+#if POLLER_NATIVE
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "apr_portable.h"
+
+struct poller_t {
+    int epoll;                  /* const */
+    int bell;                   /* const; an eventfd */
+    atomic_int rung;            /* atomic: the bell has been, and not heard */
+    int batch;                  /* const */
+    struct epoll_event *events; /* listener: of the last wait */
+};
+
+static apr_status_t close_poller(void *data)
+{
+    poller_t *poller = data;
+
+    close(poller->epoll);
+    close(poller->bell);
+    return APR_SUCCESS;
+}
+
+apr_status_t poller_create(poller_t **poller, apr_uint32_t batch,
+                           apr_pool_t *pool)
+{
+    poller_t *p = apr_pcalloc(pool, sizeof(*p));
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+    apr_status_t rv;
+
+    p->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (p->epoll < 0) {
+        return errno;
+    }
+    p->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (p->bell < 0) {
+        rv = errno;
+        close(p->epoll);
+        return rv;
+    }
+    apr_pool_cleanup_register(pool, p, close_poller, apr_pool_cleanup_null);
+    if (epoll_ctl(p->epoll, EPOLL_CTL_ADD, p->bell, &event) < 0) {
+        return errno;
+    }
+    p->batch = (int)batch;
+    p->events = apr_pcalloc(pool, sizeof(*p->events) * batch);
+    *poller = p;
+    return APR_SUCCESS;
+}
+
+const char *poller_method(const poller_t *poller)
+{
+    (void)poller;
+    return "epoll";
+}
+
+int poller_is_exclusive(const poller_t *poller)
+{
+    (void)poller;
+#ifdef EPOLLEXCLUSIVE
+    return 1;
+#else
+    return 0;
+#endif
+}
+
+static apr_status_t control(poller_t *poller, int what,
+                            const apr_pollfd_t *pfd, apr_uint32_t events)
+{
+    struct epoll_event event = {.events = events,
+                                .data.ptr = pfd->client_data};
+    apr_os_sock_t fd;
+
+    if (apr_os_sock_get(&fd, pfd->desc.s) != APR_SUCCESS) {
+        return APR_EBADF;
+    }
+    return epoll_ctl(poller->epoll, what, fd, &event) < 0 ? errno
+                                                           : APR_SUCCESS;
+}
+
+/* An end or an error is told of in any case. */
+static apr_uint32_t once(const apr_pollfd_t *pfd)
+{
+    return EPOLLONESHOT | (pfd->reqevents & APR_POLLIN ? EPOLLIN : 0)
+           | (pfd->reqevents & APR_POLLOUT ? EPOLLOUT : 0);
+}
+
+apr_status_t poller_arm(poller_t *poller, poller_entry_t *entry)
+{
+    int known = entry->known;
+    apr_status_t rv;
+
+    /* Before: when it is armed, it may at once be another's. */
+    entry->known = 1;
+    rv = control(poller, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, &entry->pfd,
+                 once(&entry->pfd));
+    if (rv != APR_SUCCESS) {
+        entry->known = 0;
+    }
+    return rv;
+}
+
+void poller_came(poller_t *poller, poller_entry_t *entry)
+{
+    (void)poller;
+    (void)entry;
+}
+
+apr_status_t poller_again(poller_t *poller, poller_entry_t *entry)
+{
+    return poller_arm(poller, entry);
+}
+
+void poller_disarm(poller_t *poller, poller_entry_t *entry)
+{
+    control(poller, EPOLL_CTL_DEL, &entry->pfd, 0);
+    entry->known = 0;
+}
+
+apr_status_t poller_watch(poller_t *poller, apr_pollfd_t *pfd)
+{
+    apr_uint32_t events = EPOLLIN;
+
+#ifdef EPOLLEXCLUSIVE
+    events |= EPOLLEXCLUSIVE;
+#endif
+    return control(poller, EPOLL_CTL_ADD, pfd, events);
+}
+
+apr_status_t poller_unwatch(poller_t *poller, apr_pollfd_t *pfd)
+{
+    return control(poller, EPOLL_CTL_DEL, pfd, 0);
+}
+
+/* The bell's own event is the one without data: it goes. */
+static int hear_bell(poller_t *poller, int num)
+{
+    eventfd_t rings;
+    int i;
+
+    for (i = 0; i < num; i++) {
+        if (poller->events[i].data.ptr == NULL) {
+            /* In this order: who rings later is heard the next time. */
+            eventfd_read(poller->bell, &rings);
+            atomic_store(&poller->rung, 0);
+            poller->events[i] = poller->events[--num];
+            break;
+        }
+    }
+    return num;
+}
+
+apr_status_t poller_wait(poller_t *poller, apr_interval_time_t timeout,
+                         int *num)
+{
+    /* In milliseconds: round up, or be early and spin. */
+    int n = epoll_wait(poller->epoll, poller->events, poller->batch,
+                       timeout < 0 ? -1 : (int)((timeout + 999) / 1000));
+
+    *num = 0;
+    if (n < 0) {
+        return errno;
+    }
+    if (n == 0) {
+        return APR_TIMEUP;
+    }
+    *num = hear_bell(poller, n);
+    return APR_SUCCESS;
+}
+
+void *poller_event(const poller_t *poller, int i)
+{
+    return poller->events[i].data.ptr;
+}
+
+void poller_wake(poller_t *poller)
+{
+    if (!atomic_exchange(&poller->rung, 1)) {
+        eventfd_write(poller->bell, 1);
+    }
+}
+
+#else /* !POLLER_NATIVE */
+
+struct poller_t {
+    apr_pollset_t *pollset;     /* const */
+    const apr_pollfd_t *events; /* listener: of the last wait */
+};
+
+apr_status_t poller_create(poller_t **poller, apr_uint32_t batch,
+                           apr_pool_t *pool)
+{
+    poller_t *p = apr_pcalloc(pool, sizeof(*p));
+    apr_uint32_t flags = APR_POLLSET_THREADSAFE | APR_POLLSET_NOCOPY
+                         | APR_POLLSET_NODEFAULT | APR_POLLSET_WAKEABLE;
+    static const apr_pollset_method_e methods[] = {
+        APR_POLLSET_KQUEUE, APR_POLLSET_PORT, APR_POLLSET_EPOLL};
+    apr_status_t rv = APR_ENOTIMPL;
+    int i, nocopy;
+
+    /* Not every method can do without copies of what it is given. */
+    for (nocopy = 1; nocopy >= 0 && rv != APR_SUCCESS; nocopy--) {
+        for (i = 0; i < 3 && rv != APR_SUCCESS; i++) {
+            rv = apr_pollset_create_ex(&p->pollset, batch, pool, flags,
+                                       methods[i]);
+        }
+        flags &= ~(apr_uint32_t)APR_POLLSET_NOCOPY;
+    }
+    if (rv == APR_SUCCESS) {
+        *poller = p;
+    }
+    return rv;
+}
+
+const char *poller_method(const poller_t *poller)
+{
+    return apr_pollset_method_name(poller->pollset);
+}
+
+int poller_is_exclusive(const poller_t *poller)
+{
+    (void)poller;
+    return 0;
+}
+
+apr_status_t poller_arm(poller_t *poller, poller_entry_t *entry)
+{
+    return apr_pollset_add(poller->pollset, &entry->pfd);
+}
+
+void poller_came(poller_t *poller, poller_entry_t *entry)
+{
+    apr_pollset_remove(poller->pollset, &entry->pfd);
+}
+
+apr_status_t poller_again(poller_t *poller, poller_entry_t *entry)
+{
+    (void)poller;
+    (void)entry;
+    return APR_SUCCESS;
+}
+
+void poller_disarm(poller_t *poller, poller_entry_t *entry)
+{
+    apr_pollset_remove(poller->pollset, &entry->pfd);
+}
+
+apr_status_t poller_watch(poller_t *poller, apr_pollfd_t *pfd)
+{
+    return apr_pollset_add(poller->pollset, pfd);
+}
+
+apr_status_t poller_unwatch(poller_t *poller, apr_pollfd_t *pfd)
+{
+    return apr_pollset_remove(poller->pollset, pfd);
+}
+
+apr_status_t poller_wait(poller_t *poller, apr_interval_time_t timeout,
+                         int *num)
+{
+    apr_int32_t n = 0;
+    /* Poll sets count milliseconds: round up, or be early and spin. */
+    apr_interval_time_t ms = timeout < 0 ? -1 : (timeout + 999) / 1000 * 1000;
+    apr_status_t rv = apr_pollset_poll(poller->pollset, ms, &n,
+                                       &poller->events);
+
+    *num = rv == APR_SUCCESS ? n : 0;
+    return rv;
+}
+
+void *poller_event(const poller_t *poller, int i)
+{
+    return poller->events[i].client_data;
+}
+
+void poller_wake(poller_t *poller)
+{
+    apr_pollset_wakeup(poller->pollset);
+}
+
+#endif

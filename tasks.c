@@ -1,0 +1,98 @@
+/* Licensed to the Apache Software Foundation (ASF) under one or more
+ * contributor license agreements.  See the NOTICE file distributed with
+ * this work for additional information regarding copyright ownership.
+ * The ASF licenses this file to You under the Apache License, Version 2.0
+ * (the "License"); you may not use this file except in compliance with
+ * the License.  You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/* tasks: see tasks.h */
+
+#include "tasks.h"
+
+#if TASKS_CAN_TELL
+
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+long tasks_self(void)
+{
+    return syscall(SYS_gettid);
+}
+
+/* A futex's time is measured by the monotonic clock. */
+void tasks_wait(atomic_int *word, int value, apr_interval_time_t time)
+{
+    struct timespec ts = {.tv_sec = (time_t)apr_time_sec(time),
+                          .tv_nsec = (long)apr_time_usec(time) * 1000};
+
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, &ts, NULL, 0);
+}
+
+void tasks_wake(atomic_int *word)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+int tasks_is_asleep(long task)
+{
+    char name[64], buf[256];
+    const char *state;
+    ssize_t len;
+    int fd;
+
+    snprintf(name, sizeof(name), "/proc/self/task/%ld/stat", task);
+    fd = open(name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        return -1;
+    }
+    len = read(fd, buf, sizeof(buf) - 1);
+    close(fd);
+    buf[len > 0 ? len : 0] = '\0';
+    /* "pid (name) S ...", and a name may have parentheses in it. */
+    state = strrchr(buf, ')');
+    if (state == NULL || state[1] != ' ') {
+        return -1;
+    }
+    return state[2] == 'S' || state[2] == 'D';
+}
+
+#else
+
+long tasks_self(void)
+{
+    return 0;
+}
+
+void tasks_wait(atomic_int *word, int value, apr_interval_time_t time)
+{
+    (void)word;
+    (void)value;
+    (void)time;
+}
+
+void tasks_wake(atomic_int *word)
+{
+    (void)word;
+}
+
+int tasks_is_asleep(long task)
+{
+    (void)task;
+    return -1;
+}
+
+#endif

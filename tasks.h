@@ -1,0 +1,54 @@
+/* Licensed to the Apache Software Foundation (ASF) under one or more
+ * contributor license agreements.  See the NOTICE file distributed with
+ * this work for additional information regarding copyright ownership.
+ * The ASF licenses this file to You under the Apache License, Version 2.0
+ * (the "License"); you may not use this file except in compliance with
+ * the License.  You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/*
+ * tasks: does a thread of this process wait for something, or would it run
+ * if it had a processor?
+ *
+ * Only the kernel knows; where it cannot be asked, TASKS_CAN_TELL is 0 and
+ * the answer is always that nobody knows.
+ *
+ * Threads: [any]. It owns nothing and never logs.
+ */
+
+#ifndef EVENT_TASKS_H
+#define EVENT_TASKS_H
+
+#include <stdatomic.h>
+
+#include "apr_time.h"
+
+#if defined(__linux__) && !defined(EVENT_PORTABLE_ONLY)
+#define TASKS_CAN_TELL 1
+#else
+#define TASKS_CAN_TELL 0
+#endif
+
+/* The calling thread, by a number that others may ask with. [any] */
+long tasks_self(void);
+
+/*
+ * Sleep while *word is value and time (microseconds) is not over; perhaps
+ * not so long. Wake who does, after changing the word. [any]
+ */
+void tasks_wait(atomic_int *word, int value, apr_interval_time_t time);
+void tasks_wake(atomic_int *word);
+
+/* 1 if that thread of this process is asleep, 0 if it runs or wants to, -1
+ * if that cannot be found out. Costs three system calls. [any] */
+int tasks_is_asleep(long task);
+
+#endif /* EVENT_TASKS_H */

@@ -45,7 +45,7 @@ def parse_wrk(text):
     found = {"requests": int(count[1]), "read errors": 0, "other errors": 0}
     found["requests/s"] = float(re.search(r"Requests/sec:\s+(\S+)", text)[1])
     for percent, value, unit in re.findall(
-            r"^\s+(50|99)%\s+([\d.]+)(us|ms|s|m|h)$", text, re.M):
+            r"^\s+(50|99)%\s+([\d.]+)(us|ms|s|m|h)\s*$", text, re.M):
         found["p" + percent] = float(value) * UNITS[unit]
     errors = re.search(r"Socket errors: connect (\d+), read (\d+), "
                        r"write (\d+), timeout (\d+)", text)

@@ -24,7 +24,8 @@ NOTHING = "-"
 MISSING = "not available"
 HIDDEN = {"others"}          # told at the end, not in the table
 ONLY_IF = {"other errors", "idle ones closed"}   # rows without news
-BIG = {"requests/s"}
+FIRST = ["requests/s", "CPU us/request", "switches/request", "p50", "p99",
+         "read errors"]
 
 
 def machine():
@@ -77,8 +78,9 @@ def medians(results):
     if not good:
         return None
     found = {}
-    for figure in good[0]:
-        numbers = [one[figure] for one in good if one[figure] is not None]
+    for figure in dict.fromkeys(key for one in good for key in one):
+        numbers = [one[figure] for one in good
+                   if one.get(figure) is not None]
         found[figure] = statistics.median(numbers) if numbers else None
     return found
 
@@ -91,6 +93,8 @@ def rows(name, results, servers):
     figures = []
     for found in middle.values():
         figures += [one for one in found or {} if one not in figures]
+    figures.sort(key=lambda one: FIRST.index(one) if one in FIRST
+                 else len(FIRST))
     if not figures:
         figures = ["failed"]
     lines = []

@@ -57,7 +57,7 @@ ANY = {
 }
 ATTRIBUTES = {"section": {"id"}, "a": {"href"}, "img": {"src", "alt"},
               "directive": {"module"}, "highlight": {"language"},
-              "table": {"class"}}
+              "modulesynopsis": {"metafile"}}
 
 # Directives of LISTEN_COMMANDS that only some versions of httpd have.
 ONLY_SOME = {"ListenTCPDeferAccept", "AcceptErrorsNonFatal"}
@@ -122,24 +122,17 @@ def form():
 
 
 def references():
-    """Directives, links and pictures in the manual are there."""
-    names, here = sections(), os.path.dirname(XML)
+    """Directives and files that the manual and the page name are there."""
+    names = sections()
     for element in root().iter("directive"):
         if not element.get("module") and element.text not in names:
             yield "directive %s" % element.text
-    for element in root().iter():
-        target = element.get("href") or element.get("src")
-        if target is None or "://" in target:
-            continue
-        name, _, anchor = target.partition("#")
-        path = os.path.normpath(os.path.join(here, name)) if name else HTML
-        if not os.path.exists(os.path.join(TOP, path)):
-            yield target
-        elif anchor and 'id="%s"' % anchor not in read(path):
-            yield "%s: no such place" % target
     ids = re.findall(r'\bid="([^"]+)"', read(HTML))
     for twice in sorted({one for one in ids if ids.count(one) > 1}):
         yield "twice: id %s" % twice
+    for path in re.findall(r"^\.Pa (\S+)", read(PAGE), re.M):
+        if not os.path.exists(os.path.join(TOP, path)):
+            yield "%s: %s" % (PAGE, path)
 
 
 def header(name):
@@ -220,14 +213,10 @@ def defaults():
             if "AH" + number not in usage:
                 yield "%s: AH%s" % (name, number)
     wanted["MaxClients"] = wanted["MaxRequestWorkers"]
-    try:
-        common = macros(header("mpm_common.h"))
-        wanted["ListenBacklog"] = common["DEFAULT_LISTENBACKLOG"]
-        if "DEFAULT_TCP_DEFER_ACCEPT" in common:
-            wanted["ListenTCPDeferAccept"] = common[
-                "DEFAULT_TCP_DEFER_ACCEPT"]
-    except Skip:
-        pass
+    common = macros(header("mpm_common.h"))
+    wanted["ListenBacklog"] = common["DEFAULT_LISTENBACKLOG"]
+    if "DEFAULT_TCP_DEFER_ACCEPT" in common:
+        wanted["ListenTCPDeferAccept"] = common["DEFAULT_TCP_DEFER_ACCEPT"]
     for name, element in sections().items():
         default = element.findtext("default")
         if name not in wanted:
@@ -241,7 +230,7 @@ def defaults():
 
 def limits():
     """The worked examples of the limit of connections are right."""
-    table = root().find(".//table[@class='limits']")
+    table = root().find("section[@id='limits']/table")
     lines = [[cell.text for cell in row] for row in table][1:]
     for line in lines:
         children, threads, factor, busy, said = (float(x) for x in line)

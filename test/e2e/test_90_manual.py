@@ -23,6 +23,7 @@ import os
 import re
 import xml.etree.ElementTree as ElementTree
 
+import limits
 from harness import CHECKOUT, free_port, test
 
 DOCS = os.path.join(CHECKOUT, "docs")
@@ -141,6 +142,23 @@ def examples_of_other_documents(t):
         t.check(found, "no examples in " + name)
         for where, text in found:
             run_example(t, where, text)
+
+
+@test(stock="fails: drops the fractions", item="7 2.5", timeout=120)
+def worked_examples(t):
+    """The lines of the manual's table of limits that are of one idle child
+    hold as many connections as they say; 30_limits has those of several."""
+    table = manual().getroot().find("section[@id='limits']/table")
+    lines = [[cell.text for cell in row] for row in table]
+    tried = 0
+    for children, threads, factor, busy, wanted in lines[1:]:
+        if (children, busy) == ("1", "0"):
+            s = t.server(threads=int(threads), keepalive_timeout=60,
+                         mpm={"AsyncRequestWorkerFactor": factor})
+            limits.check_held(t, s, int(wanted), "%s threads, factor %s"
+                              % (threads, factor))
+            tried += 1
+    t.check(tried >= 3, "only %d lines tried" % tried)
 
 
 @test(stock="fails: has no EventDrainTimeout")

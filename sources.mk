@@ -19,6 +19,7 @@ EVENT_SOURCES = \
     request.c \
     linger.c \
     runtime.c \
+    gate.c \
     parking.c \
     poller.c \
     held.c \

@@ -20,6 +20,7 @@ EVENT_SOURCES = \
     linger.c \
     runtime.c \
     gate.c \
+    clients.c \
     parking.c \
     poller.c \
     held.c \

@@ -231,6 +231,34 @@ static int is_unaware(const parked_t *parked)
     return !CONN_OF_PARKED(parked)->saw_stop;
 }
 
+/* An idle session: a stream is never of HTTP/1. */
+static int is_unaware_session(const parked_t *parked)
+{
+    return is_unaware(parked)
+           && atomic_load(&CONN_OF_PARKED(parked)->streams) > 0;
+}
+
+/*
+ * Idle sessions are ended: what their clients are just asking for is above
+ * the last id of the goodbye.  Once is enough: a worker that parks one later
+ * has seen the stop, or else it waits for its KeepAliveTimeout.
+ */
+static void end_sessions(listener_t *l)
+{
+    parking_t *parking = l->runtime->parking;
+    parked_t *parked;
+
+    while ((parked = parking_find(parking, CONN_STATE_KEEPALIVE,
+                                  is_unaware_session, l->now))
+           != NULL) {
+        conn_t *conn = CONN_OF_PARKED(parked);
+
+        parking_take(parking, parked, PARKING_EVICTED);
+        hand_over(l, conn,
+                  has_input(conn) ? PARKING_READY : PARKING_EVICTED);
+    }
+}
+
 /*
  * A multiplexing protocol says goodbye to its client when it next runs and
  * finds that we stop: those that wait for the client get that turn now. One
@@ -302,6 +330,7 @@ static void drain(listener_t *l)
         }
         acceptor_close(rt->acceptor);
         ptrans_stop_keeping(rt->ptrans);
+        end_sessions(l);
         ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, rt->server,
                      "draining: %d connections left",
                      status_conns(&rt->status));

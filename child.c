@@ -221,6 +221,8 @@ static apr_status_t build_rooms(child_t *child)
                != APR_SUCCESS
         || (rv = held_create(&rt->held, threads, conn_moved_on, pool))
                != APR_SUCCESS
+        || (rv = apr_threadkey_private_create(&rt->running, NULL, pool))
+               != APR_SUCCESS
         || (rv = pod_create(&rt->pod, start->pod, pool)) != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ALERT, rv, start->server,
                      APLOGNO(03102) "cannot build the runtime of this child");

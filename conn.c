@@ -235,7 +235,9 @@ static conn_state_e process(conn_t *conn)
     int rc;
 
     conn->saw_stop = runtime_stop_mode(conn->runtime) != RUNTIME_RUN;
+    session_enter(conn->runtime, &conn->session, c);
     rc = ap_run_process_connection(c);
+    session_leave(conn->runtime);
     if (rc == OK || rc == DONE) {
         switch (conn->cs.state) {
         case CONN_STATE_PROCESSING: /* written for MPMs that do not wait */
@@ -319,6 +321,10 @@ static conn_state_e complete_write(conn_t *conn, int *park)
     if (INPUT_PENDING(c)) {
         *park = 0;
         return CONN_STATE_PROCESSING;
+    }
+    if (runtime_stop_mode(conn->runtime) != RUNTIME_RUN && session_is(c)) {
+        *park = 0;
+        return CONN_STATE_LINGER;
     }
     /* Even when we drain: this client has not been told to expect an end. */
     return CONN_STATE_KEEPALIVE;

@@ -36,6 +36,7 @@
 #include "held.h"
 #include "parking.h"
 #include "runtime.h"
+#include "session.h"
 
 typedef struct conn_t conn_t;
 
@@ -101,6 +102,7 @@ struct conn_t {
                                * began to stop */
     atomic_int streams;       /* atomic: secondary connections it ever had */
     int stalled;              /* owner; the client did not read in time */
+    session_t session;        /* owner; see session.h */
 #ifdef EVENT_DEBUG
     conn_owner_e owner; /* owner */
 #endif

@@ -38,6 +38,7 @@
 #include "parent.h"
 #include "request.h"
 #include "runtime.h"
+#include "session.h"
 #include "settings.h"
 #include "startup.h"
 
@@ -139,6 +140,7 @@ static int event_query(int code, int *result, apr_status_t *rv)
     case AP_MPMQ_MPM_STATE:
         /* Modules that ask see it before anything else stops. */
         *result = runtime != NULL && runtime_stop_mode(runtime) != RUNTIME_RUN
+                          && session_sees_stop(runtime, clock_now())
                       ? AP_MPMQ_STOPPING
                       : ap_unixd_mpm_get_retained_data()->mpm_state;
         break;

@@ -27,6 +27,8 @@
 
 #include <stdatomic.h>
 
+#include "apr_thread_proc.h"
+
 #include "httpd.h"
 
 #include "fdqueue.h"
@@ -77,6 +79,7 @@ struct runtime_t {
     atomic_int partings;          /* atomic: so many answers are to be their
                                    * connections' last, to make room */
     atomic_int hurry;             /* atomic: do not wait for idle clients */
+    apr_threadkey_t *running;     /* const; see session.h */
     pod_note_t *note;           /* const; NULL: there is no parent */
     int bell;                     /* const; to call the parent */
 };

@@ -17,6 +17,7 @@ EVENT_SOURCES = \
     worker.c \
     conn.c \
     request.c \
+    session.c \
     linger.c \
     runtime.c \
     gate.c \

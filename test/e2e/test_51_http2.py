@@ -289,11 +289,73 @@ def graceful_restart_finishes_streams(t):
     t.equal(session(s).get("/").status, 200, "new generation")
 
 
+def told_to_drain(t, s, old):
+    """The server restarts gently; its old children have been told."""
+    s.graceful()
+    wait_until(lambda: set(s.children()) - set(old), what="new child")
+    wait_until(lambda: s.status()["Stopping"] == len(old), what="told")
+
+
+@test(stock="fails: ends the session and both streams", item="issue 2.2",
+      needs="http2 probe", core=True)
+def request_that_crosses_a_restart(t):
+    """A client that does not know yet asks for more while an answer is on
+    its way: it gets both, and then the GOAWAY."""
+    s = plain(t, threads=4, timeout=20, probe=True)
+    old = s.children()
+    h2 = session(s)
+    t.equal(h2.get("/").status, 200, "before")
+    slow = h2.request("/probe/sleep?ms=3000")
+    t.check(h2.ping(), "the request has been taken")
+    told_to_drain(t, s, old)
+    for _ in range(3):
+        t.check(h2.streams[slow].status is None, "the first one still runs")
+        h2.request("/")
+        t.check(h2.ping(), "taken too")
+    t.check(h2.finish(), "finished: %s" % h2.streams)
+    t.equal([stream.status for stream in h2.streams.values()], [200] * 5,
+            "answers")
+    t.check(h2.read_until(lambda: h2.goaway), "GOAWAY")
+    t.equal(h2.goaway, (h2.next_stream - 2, 0), "last id and no error")
+    t.equal(h2.conn.wait_closed(), "eof", "then")
+    h2.conn.close()
+    for pid in old:
+        s.wait_child_gone(pid, 20)
+
+
+@test(stock="fails: tells it at once", item="issue 2.2",
+      needs="http2 probe")
+def session_that_is_never_idle_is_told(t):
+    """There is always a stream open: GOAWAY comes nevertheless, before the
+    time of the child is over."""
+    s = plain(t, threads=4, timeout=20, probe=True,
+              conf="EventDrainTimeout 6" if not t.env.stock else "")
+    old = s.children()
+    h2 = session(s)
+    t.equal(h2.get("/").status, 200, "before")
+    h2.request("/probe/sleep?ms=4500")
+    t.check(h2.ping(), "the request has been taken")
+    told_to_drain(t, s, old)
+    asked = 0
+    while not h2.goaway and asked < 14:
+        asked += 1
+        h2.finish(h2.request("/probe/sleep?ms=300"))
+    t.check(asked > 2, "streams before it was told: %d" % asked)
+    t.check(h2.goaway, "told")
+    t.check(h2.finish(), "finished: %s" % h2.streams)
+    t.equal({stream.status for stream in h2.streams.values()}, {200},
+            "answers")
+    t.equal(h2.conn.wait_closed(), "eof", "then")
+    h2.conn.close()
+    for pid in old:
+        s.wait_child_gone(pid, 20)
+    t.equal(len(s.log_lines("EventDrainTimeout is over")), 0, "in time")
+
+
 @test(stock="fails: leaves it open until its Timeout", item="5.3 #66",
       needs="http2")
 def graceful_restart_ends_idle_sessions(t):
-    # One that has had requests may wait for its KeepAliveTimeout.
-    s = plain(t, threads=4, timeout=25, keepalive_timeout=3)
+    s = plain(t, threads=4, timeout=25, keepalive_timeout=25)
     old = s.children()
     fresh, used = session(s), session(s)
     t.check(fresh.ping(), "fresh")

@@ -25,12 +25,13 @@
 
 struct pod_t {
     int parent_fd; /* main: words of the parent; -1 when it is gone */
+    int rests;     /* main: REST was said after RESUME */
     int wake_in;   /* main */
     int wake_out;  /* any, const */
 };
 
 /* The words on the wire, the weakest first; the oldest two are as core's. */
-static const char words[] = {0, 'n', 'r', '!', 'l', 'h', '$'};
+static const char words[] = {0, 'z', 'b', 'n', 'r', '!', 'l', 'h', '$'};
 
 static apr_status_t open_pipe(int fds[2])
 {
@@ -126,13 +127,15 @@ apr_status_t pod_create(pod_t **pod, int child_end, apr_pool_t *pool)
     }
     *pod = apr_palloc(pool, sizeof(**pod));
     (*pod)->parent_fd = child_end;
+    (*pod)->rests = 0;
     (*pod)->wake_in = fds[0];
     (*pod)->wake_out = fds[1];
     apr_pool_cleanup_register(pool, *pod, close_pod, apr_pool_cleanup_null);
     return APR_SUCCESS;
 }
 
-/* All words in the pipe at once: the strongest counts. */
+/* All words in the pipe at once: the strongest counts, and the last of those
+ * two that take each other back. */
 static pod_word_e read_words(pod_t *pod)
 {
     char buf[64];
@@ -150,7 +153,13 @@ static pod_word_e read_words(pod_t *pod)
         for (i = 0; i < len; i++) {
             const char *known = memchr(words, buf[i], sizeof(words));
 
-            if (known != NULL && known - words > (int)word) {
+            if (known == NULL) {
+                continue;
+            }
+            if (known - words == POD_REST || known - words == POD_RESUME) {
+                pod->rests = known - words == POD_REST;
+            }
+            if (known - words > (int)word) {
                 word = (pod_word_e)(known - words);
             }
         }
@@ -187,6 +196,11 @@ pod_word_e pod_wait(pod_t *pod, const signals_t *sig,
         }
     }
     return word;
+}
+
+int pod_rests(const pod_t *pod)
+{
+    return pod->rests;
 }
 
 void pod_wake(pod_t *pod)

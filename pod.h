@@ -40,6 +40,8 @@ typedef struct pod_t pod_t;
 
 typedef enum {
     POD_NOTHING,  /* time is up, or a signal was handled */
+    POD_REST,     /* take no more connections until you are taken back */
+    POD_RESUME,   /* take connections again */
     POD_RENEWED,  /* a new generation is being prepared; said twice, when
                    * it is asked for and when its module is loaded */
     POD_RELIEVED, /* another one is there: drain whenever you want to */
@@ -65,8 +67,8 @@ typedef struct pod_note_t {
  */
 apr_status_t pod_open(int *child_end, int *parent_end);
 
-/* Tell the child at parent_end one of the words RENEWED to EXIT; never
- * blocks. EAGAIN, EPIPE. [parent] */
+/* Tell the child at parent_end one of the words REST to EXIT; never blocks.
+ * EAGAIN, EPIPE. [parent] */
 apr_status_t pod_tell(int parent_end, pod_word_e word);
 
 /*
@@ -94,6 +96,10 @@ apr_status_t pod_create(pod_t **pod, int child_end, apr_pool_t *pool);
  */
 pod_word_e pod_wait(pod_t *pod, const signals_t *sig,
                     apr_interval_time_t timeout);
+
+/* Which of REST and RESUME came last: is this child to rest? These two take
+ * each other back, so the stronger one does not count. [main] */
+int pod_rests(const pod_t *pod);
 
 /* Make pod_wait return POD_WOKEN. Async-signal-safe. [any] */
 void pod_wake(pod_t *pod);

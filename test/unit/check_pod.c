@@ -120,6 +120,29 @@ START_TEST(the_stronger_of_two)
 }
 END_TEST
 
+/* Of these two the last one counts, whatever else is said. The parameter's
+ * bits say which they are. */
+START_TEST(rest_and_resume_take_each_other_back)
+{
+    int i;
+
+    ck_assert_int_eq(pod_rests(pod), 0);
+    for (i = 0; i < 4; i++) {
+        tell(_i >> i & 1 ? POD_REST : POD_RESUME);
+    }
+    ck_assert_int_eq(look(), _i == 15 ? POD_REST : POD_RESUME);
+    ck_assert_int_eq(pod_rests(pod), _i >> 3);
+    tell(POD_REST);
+    tell(POD_RENEWED);
+    ck_assert_int_eq(look(), POD_RENEWED);
+    ck_assert_int_eq(pod_rests(pod), 1);
+    tell(POD_RELIEVED);
+    tell(POD_RESUME);
+    ck_assert_int_eq(look(), POD_RELIEVED);
+    ck_assert_int_eq(pod_rests(pod), 0);
+}
+END_TEST
+
 START_TEST(what_is_no_word_says_nothing)
 {
     static const char noise[256] = {'w', 'x', 1, 127, -1};
@@ -413,6 +436,7 @@ static Suite *suite(void)
     tcase_add_test(tc, each_word_once);
     tcase_add_loop_test(tc, the_strongest_of_many, 0, 8);
     tcase_add_loop_test(tc, the_stronger_of_two, 0, POD_EXIT * POD_EXIT);
+    tcase_add_loop_test(tc, rest_and_resume_take_each_other_back, 0, 16);
     tcase_add_test(tc, what_is_no_word_says_nothing);
     tcase_add_test(tc, a_full_pipe_is_no_reason_to_wait);
     suite_add_tcase(s, tc);

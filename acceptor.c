@@ -274,6 +274,18 @@ static void watch(acceptor_t *a, int on)
     status_accepting(&a->runtime->status, on);
 }
 
+/* Nobody is taken and nobody is to be made room for. */
+static void rest(acceptor_t *a)
+{
+    atomic_store(&a->full, 0);
+    if (a->watching) {
+        watch(a, 0);
+        ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, a->runtime->server,
+                     "resting: %d connections left",
+                     status_conns(&a->runtime->status));
+    }
+}
+
 void acceptor_review(acceptor_t *a, apr_time_t now)
 {
     const runtime_t *rt = a->runtime;
@@ -289,6 +301,10 @@ void acceptor_review(acceptor_t *a, apr_time_t now)
     end_shortage(a, now);
     if (a->retry_at <= now) {
         a->retry_at = CLOCK_NEVER;
+    }
+    if (atomic_load(&rt->resting)) {
+        rest(a);
+        return;
     }
     open = admits(a);
     if (!open) {

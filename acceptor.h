@@ -50,7 +50,8 @@ acceptor_t *acceptor_create(runtime_t *runtime, ap_listen_rec *listeners,
  * MaxConnectionsPerChild go. data is the event's. [listener] */
 void acceptor_accept(acceptor_t *acceptor, void *data, apr_time_t now);
 
-/* Pause or resume as the rule says now; start the first time. [listener] */
+/* Pause or resume as the rule says now, and as the parent says whether this
+ * child rests; start the first time. [listener] */
 void acceptor_review(acceptor_t *acceptor, apr_time_t now);
 
 /* Has it paused for want of descriptors or memory? [listener] */

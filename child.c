@@ -201,6 +201,7 @@ static apr_status_t build_rooms(child_t *child)
     rt->slot = start->slot;
     rt->note = start->note;
     rt->bell = start->bell;
+    atomic_init(&rt->resting, 0);
     atomic_init(&rt->relieved, 0);
     atomic_init(&rt->hurry, 0);
     atomic_init(&rt->partings, 0);
@@ -356,6 +357,7 @@ static void obey(child_t *child, pod_word_e word)
     default:
         break;
     }
+    runtime_rest(rt, pod_rests(rt->pod));
     if (is_orphan(child) || clock_now() >= child->renewed) {
         runtime_request_stop(rt, RUNTIME_DRAIN, 0);
     }

@@ -98,22 +98,33 @@ static int start_child(children_t *children, int slot, int bucket)
     return 1;
 }
 
-/* Start up to n children in this bucket. */
-static int start_in_bucket(children_t *children, int bucket, int n)
+/* One more child that serves this bucket, taken back if one rests, else
+ * started: its slot, or -1. */
+static int add_child(children_t *children, int bucket)
 {
     retained_t *retained = children->retained;
-    int started = 0;
+    int slot = slots_take_back(&retained->slots, retained->mpm->my_generation,
+                               bucket);
 
-    while (started < n && !children->fork_failed) {
-        int slot = slots_find_free(&retained->slots, bucket,
-                                   retained->mpm->num_buckets);
-
-        if (slot < 0 || !start_child(children, slot, bucket)) {
-            break;
+    if (slot < 0 && !children->fork_failed) {
+        slot = slots_find_free(&retained->slots, bucket,
+                               retained->mpm->num_buckets);
+        if (slot >= 0 && !start_child(children, slot, bucket)) {
+            slot = -1;
         }
-        started++;
     }
-    return started;
+    return slot;
+}
+
+/* Up to n more that serve this bucket. */
+static int add_children(children_t *children, int bucket, int n)
+{
+    int added = 0;
+
+    while (added < n && add_child(children, bucket) >= 0) {
+        added++;
+    }
+    return added;
 }
 
 int children_start(children_t *children, int n)
@@ -124,7 +135,7 @@ int children_start(children_t *children, int n)
     do {
         before = started;
         for (bucket = 0; bucket < num_buckets && started < n; bucket++) {
-            started += start_in_bucket(children, bucket, 1);
+            started += add_children(children, bucket, 1);
         }
     } while (started > before && started < n);
     return started;
@@ -243,8 +254,7 @@ static void child_ended(children_t *children, apr_proc_t *proc,
     if (decision.stop) {
         children->give_up = APEXIT_CHILDFATAL;
     }
-    if (decision.fork && start_child(children, slot, b) == 0
-        && bucket != NULL) {
+    if (decision.fork && add_child(children, b) < 0 && bucket != NULL) {
         spawn_slow_down(bucket);
     }
 }
@@ -268,19 +278,20 @@ static void maintain_bucket(children_t *children, int b, spawn_totals_t *totals)
     ap_generation_t generation = retained->mpm->my_generation;
     spawn_census_t census;
     spawn_decision_t decision;
+    int more;
 
     slots_census(&retained->slots, generation,
                  children->settings->threads_per_child, b, &census);
     decision =
         spawn_decide(&retained->buckets[b], &children->limits, &census, totals);
     report(children, decision.report);
-    if (start_in_bucket(children, b, decision.fork) < decision.fork) {
+    more = decision.resurrect + decision.fork;
+    if (add_children(children, b, more) < more) {
         spawn_slow_down(&retained->buckets[b]);
     }
     if (decision.retire) {
-        slots_tell(&retained->slots,
-                   slots_least_busy(&retained->slots, generation, b),
-                   POD_DRAIN);
+        slots_rest(&retained->slots,
+                   slots_least_busy(&retained->slots, generation, b));
     }
 }
 
@@ -289,15 +300,13 @@ static void start_relief(children_t *children, int i)
 {
     slots_t *slots = &children->retained->slots;
     slot_t *slot = &slots->slots[i];
-    int free_slot = slots_find_free(slots, slot->bucket,
-                                    children->retained->mpm->num_buckets);
+    int relief = add_child(children, slot->bucket);
 
-    if (free_slot < 0) {
-        slots_tell(slots, i, POD_RELIEVED); /* it has to make room first */
+    if (relief >= 0) {
+        slot->relief = slots->slots[relief].pid;
     }
-    else if (!children->fork_failed
-             && start_child(children, free_slot, slot->bucket)) {
-        slot->relief = slots->slots[free_slot].pid;
+    else if (!children->fork_failed) {
+        slots_tell(slots, i, POD_RELIEVED); /* it has to make room first */
     }
 }
 
@@ -325,8 +334,8 @@ int children_relieve(children_t *children)
             continue;
         }
         relief = slots_find(slots, slot->relief);
-        if (relief < 0) {
-            slot->relief = 0; /* it has died: another one next time */
+        if (relief < 0 || !slots_serves(slots, relief, generation)) {
+            slot->relief = 0; /* another one next time */
         }
         else if (slots_is_up(slots, relief,
                              children->settings->threads_per_child)) {
@@ -435,4 +444,5 @@ void children_maintain(children_t *children)
     for (b = 0; b < retained->mpm->num_buckets; b++) {
         maintain_bucket(children, b, &totals);
     }
+    slots_end_rests(&retained->slots, retained->mpm->my_generation);
 }

@@ -300,6 +300,7 @@ static void fill_limits(children_t *children)
     children->limits.max_spare = settings->max_spare_threads;
     children->limits.max_workers = settings->max_request_workers;
     children->limits.max_children = settings->max_children;
+    children->limits.threads = settings->threads_per_child;
     children->limits.num_buckets = children->retained->mpm->num_buckets;
 }
 

@@ -51,7 +51,9 @@ void request_known(request_rec *r)
     if (conn != NULL) {
         conn->server = r->server;
         if (conn->last
-            || (conn->runtime != NULL && runtime_parts(conn->runtime))) {
+            || (conn->runtime != NULL
+                && (atomic_load(&conn->runtime->resting)
+                    || runtime_parts(conn->runtime)))) {
             r->connection->keepalive = AP_CONN_CLOSE;
         }
     }

@@ -44,6 +44,13 @@ void runtime_request_stop(runtime_t *runtime, runtime_stop_e mode,
     pod_wake(runtime->pod);
 }
 
+void runtime_rest(runtime_t *runtime, int rests)
+{
+    if (atomic_exchange(&runtime->resting, rests) != rests) {
+        parking_wake(runtime->parking);
+    }
+}
+
 void runtime_ask_relief(runtime_t *runtime)
 {
     if (runtime->note == NULL) {

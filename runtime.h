@@ -73,6 +73,7 @@ struct runtime_t {
     atomic_int stop;              /* atomic: runtime_stop_e, only rises */
     atomic_int exit_code;         /* atomic: the first that is not 0 */
     atomic_int threads;           /* atomic: listener and workers alive */
+    atomic_int resting;           /* atomic: take no connections for now */
     atomic_int relieved;          /* atomic: another child is there instead */
     atomic_int last;              /* atomic: nobody else accepts from our
                                    * sockets */
@@ -94,6 +95,12 @@ runtime_stop_e runtime_stop_mode(const runtime_t *runtime);
  */
 void runtime_request_stop(runtime_t *runtime, runtime_stop_e mode,
                           int exit_code);
+
+/*
+ * Take no connections from now on, or (0) take them again. Nothing else
+ * changes, and modules are told nothing, as this is soon taken back. [main]
+ */
+void runtime_rest(runtime_t *runtime, int rests);
 
 /*
  * This child has served its time: ask the parent for another one, and drain

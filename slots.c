@@ -36,6 +36,11 @@ APLOG_USE_MODULE(mpm_event);
 /* Time for a child that was hurried to be gone. */
 #define HURRY_TIME apr_time_from_sec(1)
 
+/* How long a child may rest before it drains, with connections and without:
+ * then too, so that the next turn of the parent can take it back. */
+#define REST_TIME apr_time_from_sec(10)
+#define REST_TIME_IDLE apr_time_from_msec(500)
+
 apr_status_t slots_init(slots_t *slots, int num, apr_pool_t *pool)
 {
     apr_shm_t *shm;
@@ -102,6 +107,7 @@ void slots_enter(slots_t *slots, int i, pid_t pid,
     slot->bucket = bucket;
     slot->pod = pod;
     slot->told = POD_NOTHING;
+    slot->rests_since = 0;
     slot->relief = 0;
     if (i >= slots->top) {
         slots->top = i + 1;
@@ -163,6 +169,14 @@ void slots_clear(slots_t *slots)
     }
 }
 
+/* Of this generation and not about to stop. */
+static int is_current(const slot_t *slot, int i, ap_generation_t generation)
+{
+    return slot->pid != 0 && slot->generation == generation
+           && slot->told == POD_NOTHING
+           && !ap_get_scoreboard_process(i)->quiescing;
+}
+
 void slots_tell(slots_t *slots, int i, pod_word_e word)
 {
     slot_t *slot = &slots->slots[i];
@@ -171,6 +185,59 @@ void slots_tell(slots_t *slots, int i, pod_word_e word)
         slot->told = word;
         slot->told_at = clock_now();
         pod_tell(slot->pod, word);
+    }
+}
+
+/* Not a word that rises: what was told before or after it holds as well. */
+void slots_rest(slots_t *slots, int i)
+{
+    slot_t *slot = &slots->slots[i];
+
+    slot->rests_since = clock_now();
+    pod_tell(slot->pod, POD_REST);
+}
+
+int slots_rests(const slots_t *slots, int i, ap_generation_t generation)
+{
+    const slot_t *slot = &slots->slots[i];
+
+    return is_current(slot, i, generation) && slot->rests_since != 0;
+}
+
+int slots_take_back(slots_t *slots, ap_generation_t generation, int bucket)
+{
+    int i, last = -1;
+
+    for (i = 0; i < slots->top; i++) {
+        const slot_t *slot = &slots->slots[i];
+
+        if (slot->bucket == bucket && slots_rests(slots, i, generation)
+            && (last < 0
+                || slot->rests_since > slots->slots[last].rests_since)) {
+            last = i;
+        }
+    }
+    if (last >= 0) {
+        slots->slots[last].rests_since = 0;
+        pod_tell(slots->slots[last].pod, POD_RESUME);
+    }
+    return last;
+}
+
+void slots_end_rests(slots_t *slots, ap_generation_t generation)
+{
+    apr_time_t now = clock_now();
+    int i;
+
+    for (i = 0; i < slots->top; i++) {
+        if (slots_rests(slots, i, generation)
+            && slots->slots[i].rests_since
+                       + (ap_get_scoreboard_process(i)->connections > 0
+                              ? REST_TIME
+                              : REST_TIME_IDLE)
+                   <= now) {
+            slots_tell(slots, i, POD_DRAIN);
+        }
     }
 }
 
@@ -233,9 +300,7 @@ int slots_serves(const slots_t *slots, int i, ap_generation_t generation)
 {
     const slot_t *slot = &slots->slots[i];
 
-    return slot->pid != 0 && slot->generation == generation
-           && slot->told == POD_NOTHING
-           && !ap_get_scoreboard_process(i)->quiescing;
+    return is_current(slot, i, generation) && slot->rests_since == 0;
 }
 
 int slots_is_up(const slots_t *slots, int i, int threads)
@@ -294,8 +359,11 @@ int slots_census(const slots_t *slots, ap_generation_t generation,
             census->free_slots++;
             continue;
         }
-        if (slots->slots[i].bucket != bucket
-            || !slots_serves(slots, i, generation)) {
+        if (slots->slots[i].bucket != bucket) {
+            continue;
+        }
+        census->resting += slots_rests(slots, i, generation);
+        if (!slots_serves(slots, i, generation)) {
             continue;
         }
         for (t = 0; t < threads; t++) {

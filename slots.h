@@ -42,6 +42,7 @@ typedef struct slot_t {
     int pod;                    /* the parent's end, -1: none */
     pod_word_e told;            /* the strongest word it was told */
     apr_time_t told_at;         /* and when; clock.h's time */
+    apr_time_t rests_since;     /* it was told to rest; 0: it does not */
     pid_t relief;               /* who takes its place; 0: nobody yet */
 } slot_t;
 
@@ -89,6 +90,22 @@ void slots_clear(slots_t *slots);
 /* Say a word to the child in slot i, unless it has had a stronger one. */
 void slots_tell(slots_t *slots, int i, pod_word_e word);
 
+/* Tell the child in slot i to rest. */
+void slots_rest(slots_t *slots, int i);
+
+/* Does this child rest, so that it can be taken back? */
+int slots_rests(const slots_t *slots, int i, ap_generation_t generation);
+
+/*
+ * Take back the child of this bucket that was told to rest last: its slot,
+ * -1 if none rests.
+ */
+int slots_take_back(slots_t *slots, ap_generation_t generation, int bucket);
+
+/* Tell those to drain who have rested for long, or have nothing left that
+ * would keep them. */
+void slots_end_rests(slots_t *slots, ap_generation_t generation);
+
 /* Those who were told that they are being renewed: the module is loaded
  * again, so they will be. */
 void slots_confirm(const slots_t *slots);
@@ -103,7 +120,8 @@ void slots_tell_before(slots_t *slots, ap_generation_t generation,
  */
 void slots_hurry(slots_t *slots, ap_generation_t generation);
 
-/* Does this child serve: of this generation and not about to stop? */
+/* Does this child serve: of this generation, not about to stop, and not
+ * resting? */
 int slots_serves(const slots_t *slots, int i, ap_generation_t generation);
 
 /* Has this child all of its threads up? */

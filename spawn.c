@@ -165,6 +165,17 @@ static spawn_report_e report_limit(spawn_bucket_t *bucket,
     return near ? SPAWN_REPORT_NEAR : SPAWN_REPORT_NONE;
 }
 
+/* How many of those that rest to take back, where room are allowed. That
+ * costs nothing, so it is as many as are needed and not the rate. */
+static int count_needed(const spawn_limits_t *limits,
+                        const spawn_census_t *census, int room)
+{
+    int missing = share(limits->min_spare, limits) - census->idle;
+    int needed = (missing + limits->threads - 1) / limits->threads;
+
+    return least(needed, least(census->resting, room));
+}
+
 /* Start some of the room children that are allowed, and double the rate. */
 static void start_some(spawn_bucket_t *bucket, const spawn_limits_t *limits,
                        int room, spawn_decision_t *decision)
@@ -179,8 +190,9 @@ static void start_some(spawn_bucket_t *bucket, const spawn_limits_t *limits,
 }
 
 /*
- * May one child go? Not while another is going, unless there are slots to
- * start as many anew as ever may serve; and never the last one accepting.
+ * May one child go? Not while another is going or rests, unless there are
+ * slots to start as many anew as ever may serve; and never the last one
+ * accepting.
  */
 static int may_retire(const spawn_limits_t *limits,
                       const spawn_census_t *census,
@@ -207,6 +219,13 @@ spawn_decision_t spawn_decide(spawn_bucket_t *bucket,
                - (totals->empty_buckets - was_empty);
     int starts = few && !at_max && room > 0;
 
+    if (starts) {
+        decision.resurrect = count_needed(limits, census, room);
+        room -= decision.resurrect;
+        starts = room > 0
+                 && census->idle + decision.resurrect * limits->threads
+                        < share(limits->min_spare, limits);
+    }
     decision.report = report_limit(bucket, census, at_max,
                                    starts && census->free_slots < 1);
     if (starts && census->free_slots > 0) {
@@ -222,7 +241,8 @@ spawn_decision_t spawn_decide(spawn_bucket_t *bucket,
     }
     totals->children += decision.fork;
     totals->free_slots -= decision.fork;
-    totals->serving += decision.fork - decision.retire;
-    totals->empty_buckets -= was_empty && decision.fork > 0;
+    totals->serving += decision.resurrect + decision.fork - decision.retire;
+    totals->empty_buckets
+        -= was_empty && decision.resurrect + decision.fork > 0;
     return decision;
 }

@@ -36,12 +36,15 @@ typedef struct spawn_limits_t {
     int max_spare;    /* idle threads: more are too many */
     int max_workers;  /* MaxRequestWorkers */
     int max_children; /* that serve at once */
+    int threads;      /* ThreadsPerChild */
     int num_buckets;  /* the limits on threads are shared by so many */
 } spawn_limits_t;
 
 /*
  * The whole server's children. One that serves is of the current generation,
- * started or starting, and is not about to stop (quiescing).
+ * started or starting, is not about to stop (quiescing), and does not rest:
+ * one that rests has a slot and takes no connections, until it is taken back
+ * or drains.
  */
 typedef struct spawn_totals_t {
     int children;      /* slots with a pid */
@@ -61,6 +64,7 @@ typedef struct spawn_census_t {
     int active;     /* threads that are up in children that serve */
     int serving;    /* children that serve */
     int accepting;  /* children that accept */
+    int resting;    /* children that could be taken back */
     int free_slots; /* slots of this bucket without a pid */
 } spawn_census_t;
 
@@ -117,9 +121,10 @@ typedef enum {
 } spawn_report_e;
 
 typedef struct spawn_decision_t {
-    int fork;   /* start so many children */
-    int retire; /* ask one child, whichever, to stop gracefully (0 or 1) */
-    int stop;   /* the server has to give up */
+    int resurrect; /* take back so many of those that rest */
+    int fork;      /* start so many children */
+    int retire;    /* let one child, whichever, rest (0 or 1) */
+    int stop;      /* the server has to give up */
     spawn_report_e report;
 } spawn_decision_t;
 
@@ -158,9 +163,10 @@ spawn_decision_t spawn_tick(spawn_server_t *server,
                             const spawn_totals_t *totals, int healthy);
 
 /*
- * The same turn, for each bucket: start children if idle threads are few,
- * more each time; ask one to stop if they are many. totals are corrected by
- * what is decided, so that the next bucket's turn sees it. [parent]
+ * The same turn, for each bucket. If idle threads are few: take back as many
+ * as it needs of those that rest and, if these are not enough, start children
+ * too, more each time. If they are many: let one rest. totals are corrected
+ * by what is decided, so that the next bucket's turn sees it. [parent]
  */
 spawn_decision_t spawn_decide(spawn_bucket_t *bucket,
                               const spawn_limits_t *limits,

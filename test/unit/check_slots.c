@@ -257,10 +257,12 @@ START_TEST(a_slot_is_used_again)
     slots_tell(&slots, 0, POD_DRAIN);
     atomic_store(&slots.notes[0].wants_relief, 1);
     slots.slots[0].relief = 77;
+    slots_rest(&slots, 0);
     slots_leave(&slots, 0, &server);
     enter(0, GENERATION, 0);
     ck_assert_int_eq(slots.slots[0].told, POD_NOTHING);
     ck_assert_int_eq(slots.slots[0].relief, 0);
+    ck_assert_int_eq(slots_rests(&slots, 0, GENERATION), 0);
     ck_assert_int_eq(slots.slots[0].bucket, 0);
     ck_assert_int_eq(atomic_load(&slots.notes[0].wants_relief), 0);
     ck_assert_int_eq(slots_serves(&slots, 0, GENERATION), 1);
@@ -378,6 +380,110 @@ START_TEST(hurrying_whom_it_helps)
     /* The present generation is left alone. */
     slots_hurry(&slots, GENERATION);
     ck_assert_int_eq(heard(0), POD_NOTHING);
+}
+END_TEST
+
+/* It neither serves nor is gone, and every stronger word reaches it. */
+START_TEST(resting)
+{
+    spawn_totals_t totals;
+    spawn_census_t census;
+
+    enter(0, GENERATION, 0);
+    enter(1, GENERATION, 0);
+    workers_are(0, "RRRR");
+    workers_are(1, "RRRR");
+    slots_rest(&slots, 0);
+    ck_assert_int_eq(heard(0), POD_REST);
+    ck_assert_int_eq(slots_rests(&slots, 0, GENERATION), 1);
+    ck_assert_int_eq(slots_serves(&slots, 0, GENERATION), 0);
+    ck_assert_int_eq(slots_rests(&slots, 1, GENERATION), 0);
+    ck_assert_int_eq(slots_least_busy(&slots, GENERATION, 0), 1);
+    slots_count(&slots, GENERATION, 1, &totals);
+    ck_assert_int_eq(totals.children, 2);
+    ck_assert_int_eq(totals.serving, 1);
+    ck_assert_int_eq(totals.free_slots, SLOTS - 2);
+    ck_assert_int_eq(slots_census(&slots, GENERATION, THREADS, 0, &census),
+                     1);
+    ck_assert_int_eq(census.idle, 4);
+    ck_assert_int_eq(census.resting, 1);
+    ck_assert_int_eq(census.accepting, 1);
+    /* Who goes of its own accord cannot be taken back. */
+    processes[0].quiescing = 1;
+    ck_assert_int_eq(slots_rests(&slots, 0, GENERATION), 0);
+    ck_assert_int_eq(slots_take_back(&slots, GENERATION, 0), -1);
+    processes[0].quiescing = 0;
+    slots_tell(&slots, 0, POD_RENEWED);
+    ck_assert_int_eq(heard(0), POD_RENEWED);
+    ck_assert_int_eq(slots_rests(&slots, 0, GENERATION), 0);
+    ck_assert_int_eq(slots_take_back(&slots, GENERATION, 0), -1);
+    ck_assert_int_eq(slots_untold_before(&slots, GENERATION + 1), 2);
+    slots_tell_before(&slots, GENERATION + 1, POD_DRAIN);
+    ck_assert_int_eq(heard(0), POD_DRAIN);
+}
+END_TEST
+
+START_TEST(taking_back_whom_was_told_last)
+{
+    int i;
+
+    for (i = 0; i < 6; i++) {
+        enter(i, i == 5 ? GENERATION - 1 : GENERATION, i == 4);
+        slots_rest(&slots, i);
+        slots.slots[i].rests_since = 100 + (i == 1 ? 50 : i);
+        ck_assert_int_eq(heard(i), POD_REST);
+    }
+    slots_tell(&slots, 3, POD_DRAIN);
+    ck_assert_int_eq(heard(3), POD_DRAIN);
+    ck_assert_int_eq(slots_take_back(&slots, GENERATION, 0), 1);
+    ck_assert_int_eq(heard(1), POD_RESUME);
+    ck_assert_int_eq(slots_serves(&slots, 1, GENERATION), 1);
+    ck_assert_int_eq(slots_take_back(&slots, GENERATION, 0), 2);
+    ck_assert_int_eq(slots_take_back(&slots, GENERATION, 1), 4);
+    ck_assert_int_eq(slots_take_back(&slots, GENERATION, 1), -1);
+    ck_assert_int_eq(slots_take_back(&slots, GENERATION, 0), 0);
+    ck_assert_int_eq(slots_take_back(&slots, GENERATION, 0), -1);
+    ck_assert_int_eq(heard(3), POD_NOTHING);
+    ck_assert_int_eq(heard(5), POD_NOTHING);
+    /* And again. */
+    slots_rest(&slots, 1);
+    ck_assert_int_eq(heard(1), POD_REST);
+    ck_assert_int_eq(slots_take_back(&slots, GENERATION, 0), 1);
+}
+END_TEST
+
+START_TEST(rests_end)
+{
+    apr_time_t now;
+    int i;
+
+    for (i = 0; i < 4; i++) {
+        enter(i, GENERATION, 0);
+        processes[i].connections = i == 0 ? 0 : 3;
+        if (i < 3) {
+            slots_rest(&slots, i);
+            ck_assert_int_eq(heard(i), POD_REST);
+        }
+    }
+    /* Not in the turn in which they began. */
+    slots_end_rests(&slots, GENERATION);
+    for (i = 0; i < 4; i++) {
+        ck_assert_int_eq(heard(i), POD_NOTHING);
+    }
+    now = slots.slots[0].rests_since;
+    slots.slots[0].rests_since = now - apr_time_from_sec(1);
+    slots.slots[1].rests_since = now - apr_time_from_sec(1);
+    slots.slots[2].rests_since = now - apr_time_from_sec(11);
+    slots_end_rests(&slots, GENERATION);
+    ck_assert_int_eq(heard(0), POD_DRAIN); /* nothing keeps it */
+    ck_assert_int_eq(heard(1), POD_NOTHING);
+    ck_assert_int_eq(heard(2), POD_DRAIN); /* for too long */
+    ck_assert_int_eq(heard(3), POD_NOTHING);
+    ck_assert_int_eq(slots_take_back(&slots, GENERATION, 0), 1);
+    ck_assert_int_eq(slots_take_back(&slots, GENERATION, 0), -1);
+    slots_end_rests(&slots, GENERATION);
+    ck_assert_int_eq(heard(1), POD_RESUME);
+    ck_assert_int_eq(heard(1), POD_NOTHING);
 }
 END_TEST
 
@@ -583,6 +689,9 @@ static Suite *suite(void)
     tcase_add_test(tc, words_only_rise);
     tcase_add_test(tc, words_to_those_before);
     tcase_add_test(tc, hurrying_whom_it_helps);
+    tcase_add_test(tc, resting);
+    tcase_add_test(tc, taking_back_whom_was_told_last);
+    tcase_add_test(tc, rests_end);
     tcase_add_test(tc, a_child_without_a_pod);
     tcase_add_test(tc, forgetting);
     suite_add_tcase(s, tc);

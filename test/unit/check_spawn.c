@@ -25,15 +25,17 @@
 
 #include "spawn.h"
 
+#define THREADS 25
+
 /* As httpd's defaults: 16 children of 25 threads. */
 static const spawn_limits_t defaults = {
     .min_spare = 75,
     .max_spare = 250,
     .max_workers = 400,
     .max_children = 16,
+    .threads = THREADS,
     .num_buckets = 1,
 };
-#define THREADS 25
 #define SLOTS 16
 
 static spawn_limits_t limits;
@@ -78,10 +80,29 @@ static spawn_report_e decide_report(int children, int idle)
     return decide().report;
 }
 
-/* The decision, fork and retire being 0 unless said otherwise. */
+/* One bucket's server as above, and so many children that rest. */
+static void serve_and_rest(int children, int idle, int resting)
+{
+    serve(children, idle);
+    census.resting = resting;
+    census.free_slots -= resting;
+    totals.children += resting;
+    totals.free_slots -= resting;
+}
+
+static void assert_comes(spawn_decision_t decision, int resurrect, int fork)
+{
+    ck_assert_int_eq(decision.resurrect, resurrect);
+    ck_assert_int_eq(decision.fork, fork);
+    ck_assert_int_eq(decision.retire, 0);
+    ck_assert_int_eq(decision.stop, 0);
+}
+
+/* The decision where nobody rests or is taken back. */
 static void assert_decision(spawn_decision_t decision, int fork, int retire,
                             int stop, spawn_report_e report)
 {
+    ck_assert_int_eq(decision.resurrect, 0);
     ck_assert_int_eq(decision.fork, fork);
     ck_assert_int_eq(decision.retire, retire);
     ck_assert_int_eq(decision.stop, stop);
@@ -336,6 +357,116 @@ START_TEST(last_accepting_child_stays)
     assert_decision(decide(), 0, 0, 0, SPAWN_REPORT_NONE);
     census.accepting = 2;
     assert_decision(decide(), 0, 1, 0, SPAWN_REPORT_NONE);
+}
+END_TEST
+
+/* spawn_decide: some children rest */
+
+START_TEST(resting_are_taken_back_before_any_start)
+{
+    bucket.rate = 8;
+    serve_and_rest(4, 74, 2);
+    assert_comes(decide(), 1, 0);
+    ck_assert_int_eq(bucket.rate, 1); /* the need is met */
+    ck_assert_int_eq(totals.serving, 5);
+    ck_assert_int_eq(totals.children, 6);
+    ck_assert_int_eq(totals.free_slots, SLOTS - 6);
+}
+END_TEST
+
+/* The parameter: idle threads. So many come back as make 75. */
+START_TEST(as_many_are_taken_back_as_are_needed)
+{
+    serve_and_rest(4, _i, 4);
+    assert_comes(decide(), (75 - _i + THREADS - 1) / THREADS, 0);
+}
+END_TEST
+
+START_TEST(others_start_where_those_that_rest_are_too_few)
+{
+    bucket.rate = 4;
+    serve_and_rest(4, 10, 2);
+    assert_comes(decide(), 2, 4);
+    ck_assert_int_eq(bucket.rate, 8);
+    ck_assert_int_eq(totals.serving, 10);
+    ck_assert_int_eq(totals.children, 10);
+    ck_assert_int_eq(totals.free_slots, SLOTS - 10);
+}
+END_TEST
+
+START_TEST(taking_back_needs_no_slot)
+{
+    spawn_decision_t decision;
+
+    serve_and_rest(4, 50, 1);
+    census.free_slots = 0;
+    decision = decide();
+    assert_comes(decision, 1, 0);
+    ck_assert_int_eq(decision.report, SPAWN_REPORT_NONE);
+
+    /* One is not enough, and no slot is free for another. */
+    serve_and_rest(4, 0, 1);
+    census.free_slots = 0;
+    decision = decide();
+    assert_comes(decision, 1, 0);
+    ck_assert_int_eq(decision.report, SPAWN_REPORT_NO_SLOT);
+}
+END_TEST
+
+/* MaxRequestWorkers holds for those that are taken back. */
+START_TEST(taken_back_are_bounded_by_children)
+{
+    bucket.rate = 8;
+    serve_and_rest(15, 0, 3);
+    assert_comes(decide(), 1, 0);
+    ck_assert_int_eq(totals.serving, 16);
+
+    serve_and_rest(16, 0, 3);
+    assert_comes(decide(), 0, 0);
+    serve_and_rest(14, 0, 3);
+    census.active = limits.max_workers; /* threads up to the limit */
+    assert_comes(decide(), 0, 0);
+}
+END_TEST
+
+START_TEST(nobody_is_taken_back_without_need)
+{
+    serve_and_rest(4, 75, 3);
+    assert_comes(decide(), 0, 0);
+    serve_and_rest(10, 250, 3);
+    assert_comes(decide(), 0, 0);
+}
+END_TEST
+
+/* Resting is going, as far as slots are concerned. */
+START_TEST(one_rests_at_a_time)
+{
+    limits.max_spare = 100;
+    serve_and_rest(12, 251, 1);
+    assert_comes(decide(), 0, 0);
+
+    serve_and_rest(12, 251, 1);
+    totals.free_slots = limits.max_children + 1;
+    ck_assert_int_eq(decide().retire, 1);
+}
+END_TEST
+
+START_TEST(bucket_where_all_rest_gets_one_back)
+{
+    limits.num_buckets = 4;
+    serve_and_rest(12, 0, 1);
+    census.serving = census.accepting = census.active = 0;
+    totals.empty_buckets = 2;
+    assert_comes(decide(), 1, 0);
+    ck_assert_int_eq(totals.empty_buckets, 1);
+    /* The place of the other empty one is not given away. */
+    limits.max_children = 14;
+    serve_and_rest(12, 0, 3);
+    census.serving = census.accepting = 1;
+    census.active = THREADS;
+    totals.empty_buckets = 1;
+    limits.min_spare = 400;
+    assert_comes(decide(), 1, 0);
 }
 END_TEST
 
@@ -723,6 +854,14 @@ static Suite *suite(void)
     tcase_add_test(idle, many_idle_let_one_go);
     tcase_add_test(idle, one_goes_at_a_time);
     tcase_add_test(idle, last_accepting_child_stays);
+    tcase_add_test(idle, resting_are_taken_back_before_any_start);
+    tcase_add_loop_test(idle, as_many_are_taken_back_as_are_needed, 0, 75);
+    tcase_add_test(idle, others_start_where_those_that_rest_are_too_few);
+    tcase_add_test(idle, taking_back_needs_no_slot);
+    tcase_add_test(idle, taken_back_are_bounded_by_children);
+    tcase_add_test(idle, nobody_is_taken_back_without_need);
+    tcase_add_test(idle, one_rests_at_a_time);
+    tcase_add_test(idle, bucket_where_all_rest_gets_one_back);
     tcase_add_test(idle, buckets_share_the_limits);
     tcase_add_test(idle, buckets_share_the_rate);
     tcase_add_test(idle, each_bucket_gets_a_child);

@@ -18,6 +18,7 @@
 
 #include <string.h>
 
+#include "apr_strings.h"
 #include "apr_thread_proc.h"
 
 #include "httpd.h"
@@ -33,9 +34,11 @@
 
 APLOG_USE_MODULE(mpm_event);
 
-/* Not stock's: after a swap of the module a restart must not take one's
- * retained data for the other's. */
-#define RETAINED_KEY "mpm_event.parent"
+/* Not stock's, and not that of a build with another layout: after a swap of
+ * the module a restart must not take one's retained data for the other's.
+ * The layout is known by its size, and by the 1: count it up when a field of
+ * retained_t changes its meaning and the size may be the same. */
+#define RETAINED_KEY "mpm_event.parent.1.%" APR_SIZE_T_FMT
 
 int startup_is_alone(void)
 {
@@ -65,19 +68,13 @@ static void take_over_scoreboard(settings_frozen_t *frozen)
 apr_status_t startup_prepare(retained_t **pretained, apr_pool_t *pconf)
 {
     ap_unixd_mpm_retained_data *mpm = ap_unixd_mpm_get_retained_data();
-    retained_t *retained = ap_retained_data_get(RETAINED_KEY);
+    const char *key = apr_psprintf(pconf, RETAINED_KEY, sizeof(retained_t));
+    retained_t *retained = ap_retained_data_get(key);
 
     if (retained == NULL) {
-        retained = ap_retained_data_create(RETAINED_KEY, sizeof(*retained));
-        retained->size = sizeof(*retained);
+        retained = ap_retained_data_create(key, sizeof(*retained));
         retained->mpm = mpm;
         take_over_scoreboard(&retained->frozen);
-    }
-    else if (retained->size != sizeof(*retained)) {
-        ap_log_error(APLOG_MARK, APLOG_STARTUP | APLOG_CRIT, 0, NULL,
-                     "another build of mpm_event was loaded before: stop "
-                     "and start the server to change to this one");
-        return APR_EGENERAL;
     }
     if (mpm->baton != retained) {
         mpm->was_graceful = 0; /* another MPM ran before */

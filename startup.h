@@ -35,7 +35,6 @@
 
 /* What the parent knows across restarts: retained data. */
 typedef struct retained_t {
-    apr_size_t size;                 /* of the layout that wrote it */
     ap_unixd_mpm_retained_data *mpm; /* core's, as long-lived */
     settings_frozen_t frozen;
     slots_t slots;

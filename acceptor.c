@@ -28,11 +28,15 @@
 #include "acceptor.h"
 #include "clock.h"
 #include "conn.h"
+#include "siblings.h"
 
 APLOG_USE_MODULE(mpm_event);
 
 /* Accepted from one socket before others have their turn. */
 #define BATCH 64
+
+/* Ready again so soon, a socket has more than one connection waiting. */
+#define BURST 50 /* microseconds */
 
 /* A backlog's worth: taken from each socket before it is closed. */
 #define EMPTY_MAX 512
@@ -46,14 +50,18 @@ APLOG_USE_MODULE(mpm_event);
 
 typedef struct door_t {
     parking_kind_e kind; /* const; first, as parking wants it */
-    ap_listen_rec *lr;   /* const */
+    ap_listen_rec *lr;   /* const; NULL: siblings knock here */
     apr_pollfd_t pfd;    /* const */
+    int batch;           /* listener: to accept at the next event */
+    apr_time_t at;       /* listener: when the last one was */
 } door_t;
 
 struct acceptor_t {
     runtime_t *runtime;       /* const */
     door_t *doors;            /* const */
     int num_doors;            /* const */
+    door_t knocker;           /* const; not one of them */
+    siblings_t *siblings;     /* const; NULL: all are told of everybody */
     int watching;             /* listener: the doors are in the poll set */
     int closed;               /* listener */
     int max_conns;            /* const; MaxConnectionsPerChild, 0: any */
@@ -87,9 +95,12 @@ acceptor_t *acceptor_create(runtime_t *runtime, ap_listen_rec *listeners,
         door->pfd.desc.s = lr->sd;
         door->pfd.reqevents = APR_POLLIN;
         door->pfd.client_data = door;
+        door->batch = 1;
         /* Several children are told of one connection; one gets it. */
         apr_socket_opt_set(lr->sd, APR_SO_NONBLOCK, 1);
     }
+    a->knocker.kind = PARKING_LISTENER;
+    a->siblings = siblings_create(runtime, &a->knocker, pool);
     a->runtime = runtime;
     a->max_conns = max_conns > 0 ? max_conns : 0;
     a->retry_at = CLOCK_NEVER;
@@ -208,17 +219,72 @@ static apr_status_t accept_one(acceptor_t *a, ap_listen_rec *lr)
     return APR_SUCCESS;
 }
 
-void acceptor_accept(acceptor_t *a, void *data, apr_time_t now)
+static void watch(acceptor_t *a, int on)
 {
-    door_t *door = data;
-    int n;
+    int i;
 
-    for (n = 0; n < BATCH; n++) {
+    for (i = 0; i < a->num_doors; i++) {
+        apr_status_t rv
+            = on ? parking_watch(a->runtime->parking, &a->doors[i].pfd,
+                                 a->siblings != NULL)
+                 : parking_unwatch(a->runtime->parking, &a->doors[i].pfd);
+
+        if (rv != APR_SUCCESS) {
+            ap_log_error(APLOG_MARK, APLOG_CRIT, rv, a->runtime->server,
+                         "cannot %s listening on %pI",
+                         on ? "start" : "stop", a->doors[i].lr->bind_addr);
+        }
+    }
+    a->watching = on;
+    status_accepting(&a->runtime->status, on);
+    if (a->siblings != NULL) {
+        siblings_listen(a->siblings, a->runtime->parking, on);
+        /* We may have been the only one who was told of who waits now. */
+        if (!on && acceptor_is_wanted(a)) {
+            siblings_knock(a->siblings);
+        }
+    }
+}
+
+/* Does another child have clearly fewer connections, so that he should have
+ * the next one? */
+static int is_ahead(const acceptor_t *a)
+{
+    return a->siblings != NULL
+           && siblings_have_fewer(a->siblings,
+                                  status_conns(&a->runtime->status));
+}
+
+/* The kernel wakes whoever has watched longest: let that be another. */
+static void move_behind(acceptor_t *a, door_t *door)
+{
+    parking_unwatch(a->runtime->parking, &door->pfd);
+    if (parking_watch(a->runtime->parking, &door->pfd, 1) != APR_SUCCESS) {
+        watch(a, 0); /* the review after this turn tries again */
+    }
+}
+
+/*
+ * Most often one connection comes at a time, and to look for a second one
+ * would be in vain: more are looked for when the socket is ready again.
+ */
+static void accept_at(acceptor_t *a, door_t *door, apr_time_t now)
+{
+    int n, max = now - door->at < BURST ? door->batch : 1;
+
+    door->at = now;
+    door->batch = max < BATCH ? 2 * max : BATCH;
+    for (n = 0; n < max; n++) {
         apr_status_t rv;
 
         if (!a->watching || is_done(a) || !admits(a)
             || a->retry_at != CLOCK_NEVER) {
             return;
+        }
+        if (is_ahead(a)) {
+            move_behind(a, door);
+            max = n + 1;
+            door->batch = 1;
         }
         rv = accept_one(a, door->lr);
         if (rv == APR_SUCCESS) {
@@ -229,8 +295,24 @@ void acceptor_accept(acceptor_t *a, void *data, apr_time_t now)
             return;
         }
         if (APR_STATUS_IS_EAGAIN(rv)) {
+            door->batch = 1;
             return;
         }
+    }
+}
+
+void acceptor_accept(acceptor_t *a, void *data, apr_time_t now)
+{
+    door_t *door = data;
+    int i;
+
+    if (door != &a->knocker) {
+        accept_at(a, door, now);
+        return;
+    }
+    siblings_answer(a->siblings);
+    for (i = 0; i < a->num_doors; i++) {
+        accept_at(a, &a->doors[i], now);
     }
 }
 
@@ -253,25 +335,6 @@ void acceptor_empty(acceptor_t *a, int all)
             }
         }
     }
-}
-
-static void watch(acceptor_t *a, int on)
-{
-    int i;
-
-    for (i = 0; i < a->num_doors; i++) {
-        apr_status_t rv
-            = on ? parking_watch(a->runtime->parking, &a->doors[i].pfd)
-                 : parking_unwatch(a->runtime->parking, &a->doors[i].pfd);
-
-        if (rv != APR_SUCCESS) {
-            ap_log_error(APLOG_MARK, APLOG_CRIT, rv, a->runtime->server,
-                         "cannot %s listening on %pI",
-                         on ? "start" : "stop", a->doors[i].lr->bind_addr);
-        }
-    }
-    a->watching = on;
-    status_accepting(&a->runtime->status, on);
 }
 
 /* Nobody is taken and nobody is to be made room for. */

@@ -173,7 +173,7 @@ static const fdqueue_share_t *share_of(const child_start_t *start,
     if (start->note == NULL || processors < 1) {
         return NULL;
     }
-    share->running = start->running;
+    share->running = &start->board->running;
     share->mine = &start->note->running;
     share->processors = (int)processors;
     return share;
@@ -201,6 +201,9 @@ static apr_status_t build_rooms(child_t *child)
     rt->slot = start->slot;
     rt->note = start->note;
     rt->bell = start->bell;
+    rt->board = start->board;
+    rt->knock_in = start->board != NULL ? start->knock_in : -1;
+    rt->knock_out = start->knock_out;
     atomic_init(&rt->resting, 0);
     atomic_init(&rt->relieved, 0);
     atomic_init(&rt->hurry, 0);

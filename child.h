@@ -41,7 +41,9 @@ typedef struct child_start_t {
     pid_t parent;    /* who forked this child */
     int bell;        /* to call the parent */
     pod_note_t *note; /* for the parent to read; NULL: no parent */
-    atomic_int *running; /* all children's workers that run; NULL as note */
+    pod_board_t *board; /* what all children share; NULL as note */
+    int knock_in;    /* where siblings knock; -1: they need not */
+    int knock_out;
     int own_sockets; /* that no later generation accepts from */
     int one_process; /* this is the process that was started itself */
     signals_t *signals;

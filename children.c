@@ -50,7 +50,11 @@ static void become_child(children_t *children, int slot, int mine, int pod,
                            .parent = parent,
                            .bell = children->retained->bell_out,
                            .note = &children->retained->slots.notes[slot],
-                           .running = children->retained->slots.running,
+                           .board = children->retained->slots.board,
+                           .knock_in = mpm->num_buckets == 1
+                                           ? children->retained->knock_in
+                                           : -1,
+                           .knock_out = children->retained->knock_out,
                            .signals = children->signals,
                            .runtime = children->runtime};
     int i;
@@ -445,4 +449,27 @@ void children_maintain(children_t *children)
         maintain_bucket(children, b, &totals);
     }
     slots_end_rests(&retained->slots, retained->mpm->my_generation);
+}
+
+int children_want_help(const children_t *children)
+{
+    const slots_t *slots = &children->retained->slots;
+    int i, wanted = 0;
+
+    for (i = 0; i < slots->top; i++) {
+        wanted += atomic_load(&slots->notes[i].crowded) != 0
+                  && atomic_exchange(&slots->notes[i].crowded, 0);
+    }
+    return wanted > 0;
+}
+
+void children_help(children_t *children)
+{
+    spawn_totals_t totals = children_count(children);
+    int b;
+
+    children_healthy(children, &totals.idle);
+    for (b = 0; b < children->retained->mpm->num_buckets; b++) {
+        maintain_bucket(children, b, &totals);
+    }
 }

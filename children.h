@@ -60,6 +60,13 @@ void children_reap(children_t *children);
 void children_maintain(children_t *children);
 
 /*
+ * Has a child asked for help, since the last time, with clients that wait to
+ * be accepted? Then help: start children as children_maintain would.
+ */
+int children_want_help(const children_t *children);
+void children_help(children_t *children);
+
+/*
  * Children that have served their time are relieved: each goes on serving
  * until another has all its workers up. How many still wait for that.
  */

@@ -476,12 +476,13 @@ static int count_blocked(fdqueue_t *queue, apr_time_t now, int *newly)
             continue;
         }
         if (worker->blocked_since != since) {
-            if (now - since < LONG_TIME
-                && tasks_is_asleep(worker->task) == 0) {
+            int asleep = tasks_is_asleep(worker->task) != 0;
+
+            if (!asleep && now - since < LONG_TIME) {
                 continue;
             }
             worker->blocked_since = since;
-            ++*newly;
+            *newly += asleep;
         }
         blocked++;
     }

@@ -204,6 +204,7 @@ static void make_room(listener_t *l)
         no_crowd(l);
         return; /* nobody would be better off */
     }
+    runtime_ask_help(rt);
     if (++l->crowded >= CROWDED_CHECKS) {
         atomic_store(&rt->partings, share_of(conns));
     }

@@ -38,12 +38,16 @@ APLOG_USE_MODULE(mpm_event);
 #define BEAT apr_time_from_sec(1)
 #define BEATS_PER_MONITOR 10
 
+/* Children that have no room are helped this often at most. */
+#define HELP_BEAT apr_time_from_msec(20)
+
 /* How often to look whether the new generation is ready. */
 #define HANDOVER_BEAT apr_time_from_msec(10)
 
 typedef struct run_t {
     children_t children;
     apr_time_t next_beat;
+    apr_time_t next_help;
     int beats;
 } run_t;
 
@@ -83,6 +87,20 @@ static int is_pending(const ap_unixd_mpm_retained_data *mpm)
     return mpm->shutdown_pending || mpm->restart_pending;
 }
 
+/* Clients wait that the children there are cannot accept: that is not left
+ * until the next beat. */
+static void help(run_t *run)
+{
+    apr_time_t now = clock_now();
+
+    if (now >= run->next_help && !run->children.give_up
+        && !is_pending(run->children.retained->mpm)
+        && children_want_help(&run->children)) {
+        run->next_help = now + HELP_BEAT;
+        children_help(&run->children);
+    }
+}
+
 /* Sleep until a signal, the bell, or the next beat, which is soon if a child
  * is expected to get ready; then reap, and beat. */
 static void turn(run_t *run, int expecting)
@@ -101,6 +119,7 @@ static void turn(run_t *run, int expecting)
     }
     ap_update_global_status();
     children_reap(&run->children);
+    help(run);
     if (clock_now() < run->next_beat || is_pending(run->children.retained->mpm)
         || run->children.give_up) {
         return;
@@ -342,6 +361,9 @@ static int set_up_once(run_t *run)
     apr_status_t rv;
 
     rv = pod_open_bell(&retained->bell_in, &retained->bell_out);
+    if (rv == APR_SUCCESS) {
+        rv = pod_open_bell(&retained->knock_in, &retained->knock_out);
+    }
     if (rv == APR_SUCCESS) {
         rv = slots_init(&retained->slots, children->settings->slots,
                         children->server->process->pool);

@@ -147,9 +147,10 @@ void parking_wake(parking_t *parking)
     poller_wake(parking->poller);
 }
 
-apr_status_t parking_watch(parking_t *parking, apr_pollfd_t *pfd)
+apr_status_t parking_watch(parking_t *parking, apr_pollfd_t *pfd,
+                           int exclusive)
 {
-    return poller_watch(parking->poller, pfd);
+    return poller_watch(parking->poller, pfd, exclusive);
 }
 
 apr_status_t parking_unwatch(parking_t *parking, apr_pollfd_t *pfd)

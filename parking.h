@@ -106,8 +106,9 @@ int parking_put(parking_t *parking, parked_t **parked, int tag,
 /* Have the listener look up, if it sleeps in parking_wait. [any] */
 void parking_wake(parking_t *parking);
 
-/* Watch, or no longer, a listening socket. APR's errors. [listener] */
-apr_status_t parking_watch(parking_t *parking, apr_pollfd_t *pfd);
+/* Watch, or no longer, a listening socket; exclusive as in poller_watch. APR's errors. [listener] */
+apr_status_t parking_watch(parking_t *parking, apr_pollfd_t *pfd,
+                           int exclusive);
 apr_status_t parking_unwatch(parking_t *parking, apr_pollfd_t *pfd);
 
 /*

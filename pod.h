@@ -57,9 +57,16 @@ typedef enum {
  * nothing that could hurt it. */
 typedef struct pod_note_t {
     atomic_int wants_relief; /* atomic: another child should take its place */
+    atomic_int crowded;      /* atomic: clients wait that it cannot accept */
     atomic_int running;      /* atomic: its workers that run, as far as they
                               * are in the sum of all children's */
 } pod_note_t;
+
+/* What all children and the parent write. */
+typedef struct pod_board_t {
+    atomic_int running; /* atomic: workers that run, in all children */
+    atomic_int top;     /* atomic: the highest slot ever used, plus 1 */
+} pod_board_t;
 
 /*
  * Make a pod: *child_end for the child to be forked, *parent_end for the

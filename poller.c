@@ -141,12 +141,14 @@ void poller_disarm(poller_t *poller, poller_entry_t *entry)
     entry->known = 0;
 }
 
-apr_status_t poller_watch(poller_t *poller, apr_pollfd_t *pfd)
+apr_status_t poller_watch(poller_t *poller, apr_pollfd_t *pfd, int exclusive)
 {
     apr_uint32_t events = EPOLLIN;
 
 #ifdef EPOLLEXCLUSIVE
-    events |= EPOLLEXCLUSIVE;
+    events |= exclusive ? EPOLLEXCLUSIVE : 0;
+#else
+    (void)exclusive;
 #endif
     return control(poller, EPOLL_CTL_ADD, pfd, events);
 }
@@ -269,8 +271,9 @@ void poller_disarm(poller_t *poller, poller_entry_t *entry)
     apr_pollset_remove(poller->pollset, &entry->pfd);
 }
 
-apr_status_t poller_watch(poller_t *poller, apr_pollfd_t *pfd)
+apr_status_t poller_watch(poller_t *poller, apr_pollfd_t *pfd, int exclusive)
 {
+    (void)exclusive;
     return apr_pollset_add(poller->pollset, pfd);
 }
 

@@ -18,9 +18,7 @@
  * poller: asks the kernel which sockets are ready, for parking.
  *
  * A socket is armed for one event; who takes it for that event has nothing
- * more to undo.  A listening socket is watched until it is unwatched, and of
- * several processes that watch one and sleep only one is woken for a
- * connection (POLLER_EXCLUSIVE), where the kernel can do that.
+ * more to undo.  A listening socket is watched until it is unwatched.
  *
  * Linux's epoll is used directly, as APR offers neither; elsewhere it is an
  * apr_pollset.
@@ -61,8 +59,7 @@ apr_status_t poller_create(poller_t **poller, apr_uint32_t batch,
 /* The method in use, for the log. [any] */
 const char *poller_method(const poller_t *poller);
 
-/* Do only some of those that watch a listening socket get to know of a
- * connection? [any] */
+/* Can it watch exclusively? [any] */
 int poller_is_exclusive(const poller_t *poller);
 
 /* Arm an entry for one event of its pfd. Errors of the poll set. [owner] */
@@ -77,8 +74,12 @@ apr_status_t poller_again(poller_t *poller, poller_entry_t *entry);
 /* It is not to be armed any more, though no event came. [listener] */
 void poller_disarm(poller_t *poller, poller_entry_t *entry);
 
-/* Watch a listening socket, or no longer. APR's errors. [listener] */
-apr_status_t poller_watch(poller_t *poller, apr_pollfd_t *pfd);
+/*
+ * Watch a listening socket, or no longer. With exclusive one that sleeps, of
+ * all processes that watch it so, is woken for a connection, where that is
+ * possible. APR's errors. [listener]
+ */
+apr_status_t poller_watch(poller_t *poller, apr_pollfd_t *pfd, int exclusive);
 apr_status_t poller_unwatch(poller_t *poller, apr_pollfd_t *pfd);
 
 /*

@@ -61,6 +61,14 @@ void runtime_ask_relief(runtime_t *runtime)
     }
 }
 
+void runtime_ask_help(runtime_t *runtime)
+{
+    if (runtime->note != NULL
+        && !atomic_exchange(&runtime->note->crowded, 1)) {
+        pod_ring(runtime->bell);
+    }
+}
+
 int runtime_parts(runtime_t *runtime)
 {
     return atomic_load_explicit(&runtime->partings, memory_order_relaxed) > 0

@@ -82,7 +82,10 @@ struct runtime_t {
     atomic_int hurry;             /* atomic: do not wait for idle clients */
     apr_threadkey_t *running;     /* const; see session.h */
     pod_note_t *note;           /* const; NULL: there is no parent */
+    pod_board_t *board;           /* const; NULL as note */
     int bell;                     /* const; to call the parent */
+    int knock_in;                 /* const; see siblings.h; -1: none */
+    int knock_out;                /* const */
 };
 
 /* How urgently this child is to stop. [any] */
@@ -107,6 +110,10 @@ void runtime_rest(runtime_t *runtime, int rests);
  * when it is there. [listener]
  */
 void runtime_ask_relief(runtime_t *runtime);
+
+/* Clients wait to be accepted and this child has no room for them: the parent
+ * is to see whether there should be more children. [listener] */
+void runtime_ask_help(runtime_t *runtime);
 
 /* Is the answer that is begun now to be the last of its connection? [any] */
 int runtime_parts(runtime_t *runtime);

@@ -30,7 +30,7 @@
 
 APLOG_USE_MODULE(mpm_event);
 
-/* The sum that all children write is this far from their notes. */
+/* What all children write is this far from their notes. */
 #define SHARED_APART 64
 
 /* Time for a child that was hurried to be gone. */
@@ -52,9 +52,10 @@ apr_status_t slots_init(slots_t *slots, int num, apr_pool_t *pool)
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    slots->running = apr_shm_baseaddr_get(shm);
-    slots->notes = (pod_note_t *)((char *)slots->running + SHARED_APART);
-    atomic_init(slots->running, 0);
+    slots->board = apr_shm_baseaddr_get(shm);
+    slots->notes = (pod_note_t *)((char *)slots->board + SHARED_APART);
+    atomic_init(&slots->board->running, 0);
+    atomic_init(&slots->board->top, 0);
 
     slots->slots = apr_pcalloc(pool, sizeof(*slots->slots) * (size_t)num);
     slots->num = num;
@@ -62,6 +63,7 @@ apr_status_t slots_init(slots_t *slots, int num, apr_pool_t *pool)
     for (i = 0; i < num; i++) {
         slots->slots[i].pod = -1;
         atomic_init(&slots->notes[i].wants_relief, 0);
+        atomic_init(&slots->notes[i].crowded, 0);
         atomic_init(&slots->notes[i].running, 0);
     }
     return APR_SUCCESS;
@@ -111,6 +113,7 @@ void slots_enter(slots_t *slots, int i, pid_t pid,
     slot->relief = 0;
     if (i >= slots->top) {
         slots->top = i + 1;
+        atomic_store(&slots->board->top, slots->top);
     }
     ps->pid = pid;
     ps->generation = generation;
@@ -129,7 +132,8 @@ void slots_leave(slots_t *slots, int i, server_rec *server)
     }
     slot->pid = 0;
     atomic_store(&slots->notes[i].wants_relief, 0);
-    atomic_fetch_sub(slots->running,
+    atomic_store(&slots->notes[i].crowded, 0);
+    atomic_fetch_sub(&slots->board->running,
                      atomic_exchange(&slots->notes[i].running, 0));
     pod_close(&slot->pod);
     /* Of all threads it may have had: an older generation's child may have

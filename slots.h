@@ -49,7 +49,7 @@ typedef struct slot_t {
 typedef struct slots_t {
     slot_t *slots;
     pod_note_t *notes; /* shared with children */
-    atomic_int *running; /* shared too: workers that run in all of them */
+    pod_board_t *board; /* shared too */
     int num; /* as the first start had it */
     int top; /* highest slot ever used, plus 1 */
 } slots_t;

@@ -14,6 +14,7 @@ EVENT_SOURCES = \
     pod.c \
     listener.c \
     acceptor.c \
+    siblings.c \
     worker.c \
     conn.c \
     request.c \

@@ -44,6 +44,8 @@ typedef struct retained_t {
     int wanted;              /* children that served before a restart */
     int bell_in;             /* the parent's end */
     int bell_out;            /* for children */
+    int knock_in;            /* from children, for children */
+    int knock_out;
 } retained_t;
 
 /*

@@ -106,7 +106,7 @@ static void start_crew(crew_t *crew, int num_workers, handle_fn_t *handle)
     crew->num_workers = num_workers;
     crew->handle = handle;
     MUST(apr_pool_create(&crew->pool, NULL) == APR_SUCCESS);
-    MUST(fdqueue_create(&crew->queue, num_workers, crew->pool)
+    MUST(fdqueue_create(&crew->queue, num_workers, NULL, crew->pool)
          == APR_SUCCESS);
     for (i = 0; i < num_workers; i++) {
         member_t *worker = &crew->workers[i];

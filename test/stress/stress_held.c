@@ -192,7 +192,7 @@ int main(int argc, char **argv)
 
     MUST(apr_initialize() == APR_SUCCESS);
     MUST(apr_pool_create(&pool, NULL) == APR_SUCCESS);
-    MUST(fdqueue_create(&queue, WORKERS, pool) == APR_SUCCESS);
+    MUST(fdqueue_create(&queue, WORKERS, NULL, pool) == APR_SUCCESS);
     MUST(held_create(&held, WORKERS, has_moved, pool) == APR_SUCCESS);
     atomic_init(&left, iterations);
     for (i = 0; i < WORKERS; i++) {

@@ -44,6 +44,7 @@
 
 #include "clock.h"
 #include "fdqueue.h"
+#include "poller.h"
 #include "stress.h"
 
 #define SOON 1500 /* microseconds */
@@ -64,20 +65,26 @@ static void dawdle(unsigned chance)
     }
 }
 
-static apr_status_t slow_add(apr_pollset_t *set, const apr_pollfd_t *fd)
+static apr_status_t slow_arm(poller_t *poller, poller_entry_t *entry)
 {
     apr_status_t rv;
 
     dawdle(1);
-    rv = apr_pollset_add(set, fd);
+    rv = poller_arm(poller, entry);
     dawdle(1);
     return rv;
 }
 
-static apr_status_t slow_remove(apr_pollset_t *set, const apr_pollfd_t *fd)
+static void slow_came(poller_t *poller, poller_entry_t *entry)
 {
     dawdle(20);
-    return apr_pollset_remove(set, fd);
+    poller_came(poller, entry);
+}
+
+static void slow_disarm(poller_t *poller, poller_entry_t *entry)
+{
+    dawdle(20);
+    poller_disarm(poller, entry);
 }
 
 /* Between any two of these another thread may do anything: make it likely
@@ -95,11 +102,13 @@ static apr_status_t slow_remove(apr_pollset_t *set, const apr_pollfd_t *fd)
 #define atomic_exchange(word, value)                                         \
     (dawdle(20), atomic_exchange_explicit(word, value, memory_order_seq_cst))
 
-#define apr_pollset_add slow_add
-#define apr_pollset_remove slow_remove
+#define poller_arm slow_arm
+#define poller_came slow_came
+#define poller_disarm slow_disarm
 #include "parking.c"
-#undef apr_pollset_add
-#undef apr_pollset_remove
+#undef poller_arm
+#undef poller_came
+#undef poller_disarm
 
 /* --- Who does what -------------------------------------------------------- */
 
@@ -145,6 +154,7 @@ typedef struct {
 /* The descriptors of one item after the other. */
 struct slot_t {
     int fd, peer, none;
+    int known;           /* who has the slot: as its last item had it */
     apr_socket_t *socket, *twin, *closed;
     atomic_int owner[2]; /* of the item; of its twin */
     int pokes;           /* who has the slot: how often it was to be poked */
@@ -235,6 +245,9 @@ static int park(world_t *world, item_t *item, apr_socket_t *socket, int tag,
     parked_t *parked = &item->parked;
 
     parking_init(parked, socket, world->pool);
+    if (socket == item->slot->socket) {
+        parked->entry.known = item->slot->known;
+    }
     give(item, WITH_WORKER, IN_PARKING);
     if (parking_put(world->parking, &parked, tag, APR_POLLIN, timeout,
                     clock_now())) {
@@ -350,6 +363,10 @@ static int bury(world_t *world, item_t *item)
     int is_second = item->is_second;
 
     judge(world, item);
+    /* A connection is one with its descriptor, and an item is not. */
+    if (plan != FRESH && plan != REFUSAL && !is_second) {
+        slot->known = item->parked.entry.known;
+    }
     destroy(item);
     if (plan == FAR) {
         atomic_fetch_add(&world->retired, 1);
@@ -435,9 +452,11 @@ static void dispatch(world_t *world)
             answer_door(world);
         }
         /* Some events are left for the next turn. */
-        else if (stress_random(&dice, 8) != 0
-                 && parking_take(world->parking, parked, PARKING_READY)
-                        != NULL) {
+        else if (stress_random(&dice, 8) == 0) {
+            MUST(parking_again(world->parking, parked) == APR_SUCCESS);
+        }
+        else if (parking_take(world->parking, parked, PARKING_READY)
+                 != NULL) {
             MUST(parked->verdict == PARKING_READY);
             hand_over(world, parked);
         }
@@ -631,7 +650,7 @@ static void start(world_t *world, int num_slots, int num_workers, int count,
     atomic_init(&world->left, count);
     MUST(apr_pool_create(&world->pool, NULL) == APR_SUCCESS);
     MUST(parking_create(&world->parking, BATCH, world->pool) == APR_SUCCESS);
-    MUST(fdqueue_create(&world->queue, num_workers, world->pool)
+    MUST(fdqueue_create(&world->queue, num_workers, NULL, world->pool)
          == APR_SUCCESS);
     sem_init(&world->pokes, 0, 0);
     open_slots(world);

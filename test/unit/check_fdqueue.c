@@ -55,7 +55,8 @@ static void teardown(void)
 
 static void create(int num_workers)
 {
-    ck_assert_int_eq(fdqueue_create(&queue, num_workers, NULL, pool), APR_SUCCESS);
+    ck_assert_int_eq(fdqueue_create(&queue, num_workers, NULL, pool),
+                     APR_SUCCESS);
 }
 
 static void push(int id, fdqueue_line_e line)

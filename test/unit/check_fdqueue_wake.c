@@ -17,11 +17,12 @@
 /*
  * check_fdqueue_wake: the sleep and the wake-ups of the hand-off to workers.
  *
- * The queue sleeps, signals and unlocks through functions of APR, which
- * this program puts its own in front of: so it knows which workers are
- * asleep without waiting for time to pass, can hold a wake-up back to look
- * at the queue while one is on its way, and can have something happen just
- * after a worker found nothing and before it sleeps.
+ * The queue sleeps and signals through functions of APR, which this program
+ * puts its own in front of: so it knows which workers are asleep without
+ * waiting for time to pass, and can hold a wake-up back to look at the queue
+ * while one is on its way. The room is compiled into this program, so that
+ * something can happen just after a worker found nothing and before it is
+ * among the sleepers.
  */
 
 #include <check.h>
@@ -34,7 +35,29 @@
 #include "apr_thread_cond.h"
 #include "apr_thread_mutex.h"
 
-#include "fdqueue.h"
+#include "apr_ring.h"
+
+static void (*before_sleep)(void); /* once, on the thread that will sleep */
+
+static void fall_asleep(void)
+{
+    void (*happen)(void) = before_sleep;
+
+    before_sleep = NULL;
+    if (happen) {
+        happen();
+    }
+}
+
+#pragma push_macro("APR_RING_INSERT_TAIL")
+#undef APR_RING_INSERT_TAIL
+#define APR_RING_INSERT_TAIL(head, what, type, link)                         \
+    do {                                                                     \
+        fall_asleep();                                                       \
+        APR_RING_SPLICE_TAIL((head), (what), (what), type, link);            \
+    } while (0)
+#include "fdqueue.c"
+#pragma pop_macro("APR_RING_INSERT_TAIL")
 
 #define MAX_WORKERS 64
 
@@ -54,7 +77,6 @@ static pthread_barrier_t *together; /* sleepers meet here before they end */
 
 typedef apr_status_t wait_fn_t(apr_thread_cond_t *, apr_thread_mutex_t *);
 typedef apr_status_t signal_fn_t(apr_thread_cond_t *);
-typedef apr_status_t unlock_fn_t(apr_thread_mutex_t *);
 
 /* Hidden from APR's library, which goes on calling its own. */
 #define OURS __attribute__((visibility("hidden")))
@@ -63,13 +85,11 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static wait_fn_t *real_wait;
 static signal_fn_t *real_signal;
-static unlock_fn_t *real_unlock;
 static atomic_int num_signals; /* ever sent */
 static int num_sleeps;         /* under lock; ever begun */
 static int holding;            /* under lock; keep signals back */
 static apr_thread_cond_t *held[MAX_WORKERS]; /* under lock */
 static int num_held;                         /* under lock */
-static void (*after_unlock)(void); /* once, on the thread that unlocks */
 
 /* The queue calls this with the worker's mutex locked, and signals under
  * the same: what is counted here is as good as asleep. */
@@ -95,18 +115,6 @@ OURS apr_status_t apr_thread_cond_signal(apr_thread_cond_t *cond)
     }
     pthread_mutex_unlock(&lock);
     return hold ? APR_SUCCESS : real_signal(cond);
-}
-
-OURS apr_status_t apr_thread_mutex_unlock(apr_thread_mutex_t *mutex)
-{
-    void (*happen)(void) = after_unlock;
-    apr_status_t rv = real_unlock(mutex);
-
-    if (happen) {
-        after_unlock = NULL;
-        happen();
-    }
-    return rv;
 }
 
 static void let_signals_go(void)
@@ -140,11 +148,10 @@ static void setup(void)
 
     real_wait = (wait_fn_t *)dlsym(RTLD_NEXT, "apr_thread_cond_wait");
     real_signal = (signal_fn_t *)dlsym(RTLD_NEXT, "apr_thread_cond_signal");
-    real_unlock = (unlock_fn_t *)dlsym(RTLD_NEXT, "apr_thread_mutex_unlock");
-    ck_assert(real_wait && real_signal && real_unlock);
+    ck_assert(real_wait && real_signal);
     atomic_store(&num_signals, 0);
     num_sleeps = num_held = holding = 0;
-    after_unlock = NULL;
+    before_sleep = NULL;
     together = NULL;
     ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
     for (i = 0; i < MAX_WORKERS; i++) {
@@ -159,7 +166,8 @@ static void teardown(void)
 
 static void create(int num_workers)
 {
-    ck_assert_int_eq(fdqueue_create(&queue, num_workers, NULL, pool), APR_SUCCESS);
+    ck_assert_int_eq(fdqueue_create(&queue, num_workers, NULL, pool),
+                     APR_SUCCESS);
 }
 
 static void push(int id, fdqueue_line_e line)
@@ -195,8 +203,8 @@ static void *pop_one(void *data)
     return entry;
 }
 
-/* A queue, and n threads to pop one entry each: asleep, the last uppermost,
- * as the workers from first on. This thread may be one below first. */
+/* A queue, and n threads to pop one entry each: asleep, the first for
+ * longest, as the workers from first on. This thread may be one below first. */
 static void start_sleepers(int first, int n)
 {
     int i;
@@ -260,12 +268,12 @@ START_TEST(nobody_asleep_no_signal)
 }
 END_TEST
 
-START_TEST(most_recently_idle_is_woken)
+START_TEST(the_longest_asleep_is_woken)
 {
     int i;
 
     start_sleepers(0, 4);
-    for (i = 3; i >= 0; i--) {
+    for (i = 0; i < 4; i++) {
         push(10 + i, FDQUEUE_NOW);
         ck_assert_int_eq(join_sleeper(i), 10 + i);
     }
@@ -317,9 +325,9 @@ START_TEST(who_leaves_entries_behind_wakes_one)
     ck_assert_ptr_eq(fdqueue_pop(queue, 0), &items[0].entry);
     ck_assert_int_eq(num_signals, 1);
     let_signals_go();
-    /* In this order: 2 leaves an entry to 1, and worker 0 stays busy. */
-    ck_assert_int_eq(join_sleeper(2), 1);
-    ck_assert_int_eq(join_sleeper(1), 2);
+    /* In this order: 1 leaves an entry to 2, and worker 0 stays busy. */
+    ck_assert_int_eq(join_sleeper(1), 1);
+    ck_assert_int_eq(join_sleeper(2), 2);
     ck_assert_int_eq(num_signals, 2);
 }
 END_TEST
@@ -365,9 +373,9 @@ START_TEST(a_push_while_falling_asleep)
 {
     create(1);
     fdqueue_join(queue, 0);
-    after_unlock = push_now;
+    before_sleep = push_now;
     ck_assert_int_eq(pop_and_do(), 7);
-    after_unlock = push_later;
+    before_sleep = push_later;
     ck_assert_int_eq(pop_and_do(), 7);
     ck_assert_int_eq(num_signals, 0);
 }
@@ -377,7 +385,7 @@ START_TEST(a_close_while_falling_asleep)
 {
     create(1);
     fdqueue_join(queue, 0);
-    after_unlock = close_it;
+    before_sleep = close_it;
     ck_assert_ptr_null(fdqueue_pop(queue, 0));
 }
 END_TEST
@@ -423,7 +431,7 @@ static Suite *suite(void)
     tcase_add_loop_test(waking, a_push_wakes_a_sleeper, FDQUEUE_NOW,
                         FDQUEUE_LATER + 1);
     tcase_add_test(waking, nobody_asleep_no_signal);
-    tcase_add_test(waking, most_recently_idle_is_woken);
+    tcase_add_test(waking, the_longest_asleep_is_woken);
     tcase_add_test(waking, one_wakeup_in_flight);
     tcase_add_test(waking, who_finishes_takes_the_next_before_the_woken);
     tcase_add_test(waking, who_leaves_entries_behind_wakes_one);

@@ -19,14 +19,15 @@
  * check_parking: who waits, who comes out when, and what becomes of one that
  * is still being armed.
  *
- * Times are made up. This program puts its own functions in front of those
- * of APR that the room uses, so that it sees how long the room would sleep,
- * and can do the listener's part in the middle of a worker's and the other
- * way round: all interleavings that matter, in one thread.
+ * Times are made up. The poller is compiled into this program, with our own
+ * functions in front of those of the system that it uses: so we see how long
+ * the room would sleep, and can do the listener's part in the middle of a
+ * worker's and the other way round: all interleavings that matter, in one
+ * thread.
  */
 
 #include <check.h>
-#include <dlfcn.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -38,33 +39,17 @@
 #include "clock.h"
 #include "parking.h"
 
+#if POLLER_NATIVE
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#endif
+
 #define MANY 60
 #define BATCH 16
 #define IN APR_POLLIN
 #define MSEC APR_TIME_C(1000)
 
-/* A client: what is parked, and the other end of its socket. */
-typedef struct client_t {
-    parked_t parked;
-    int fd;
-    int peer;
-} client_t;
-
-static apr_pool_t *pool;
-static parking_t *parking;
-static client_t clients[MANY];
-
-/* --- What stands between the room and APR --------------------------------- */
-
-typedef apr_status_t change_fn_t(apr_pollset_t *, const apr_pollfd_t *);
-typedef apr_status_t poll_fn_t(apr_pollset_t *, apr_interval_time_t,
-                               apr_int32_t *, const apr_pollfd_t **);
-typedef apr_status_t wakeup_fn_t(apr_pollset_t *);
-
-static change_fn_t *real_add;
-static change_fn_t *real_remove;
-static poll_fn_t *real_poll;
-static wakeup_fn_t *real_wakeup;
+/* --- What stands between the room and the system ------------------------- */
 
 static apr_interval_time_t slept; /* how long the last poll may have taken */
 static apr_status_t poll_error;   /* what the next polls return */
@@ -73,9 +58,6 @@ static apr_status_t add_error;  /* what the next additions return */
 static void (*before_add)(void); /* the listener, before a worker arms */
 static void (*after_add)(void);  /* ... before the worker is through */
 static void (*asleep)(void);     /* workers, while the listener sleeps */
-
-/* Hidden from APR's library, which goes on calling its own. */
-#define OURS __attribute__((visibility("hidden")))
 
 static void run_once(void (**hook)(void))
 {
@@ -87,55 +69,115 @@ static void run_once(void (**hook)(void))
     }
 }
 
-OURS apr_status_t apr_pollset_add(apr_pollset_t *set, const apr_pollfd_t *fd)
+#if POLLER_NATIVE
+
+static int our_ctl(int set, int what, int fd, struct epoll_event *event)
+{
+    int error = add_error;
+    int rv;
+
+    if (what == EPOLL_CTL_DEL) {
+        rv = epoll_ctl(set, what, fd, event);
+        ck_assert_int_eq(rv, 0); /* never what is not in it */
+        return rv;
+    }
+    run_once(&before_add);
+    if (error == 0 && epoll_ctl(set, what, fd, event) < 0) {
+        error = errno;
+    }
+    run_once(&after_add);
+    errno = error;
+    return error == 0 ? 0 : -1;
+}
+
+static int our_wait(int set, struct epoll_event *events, int max, int timeout)
+{
+    slept = timeout < 0 ? -1 : apr_time_from_msec(timeout);
+    run_once(&asleep);
+    if (poll_error == APR_TIMEUP) {
+        return 0;
+    }
+    errno = poll_error;
+    return poll_error == APR_SUCCESS ? epoll_wait(set, events, max, 0) : -1;
+}
+
+static int our_write(int bell, eventfd_t rings)
+{
+    wakeups++;
+    return eventfd_write(bell, rings);
+}
+
+#define epoll_ctl our_ctl
+#define epoll_wait our_wait
+#define eventfd_write our_write
+#include "poller.c"
+#undef epoll_ctl
+#undef epoll_wait
+#undef eventfd_write
+
+#else
+
+static apr_status_t our_add(apr_pollset_t *set, const apr_pollfd_t *fd)
 {
     apr_status_t rv = add_error;
 
     run_once(&before_add);
     if (rv == APR_SUCCESS) {
-        rv = real_add(set, fd);
+        rv = apr_pollset_add(set, fd);
     }
     run_once(&after_add);
     return rv;
 }
 
-OURS apr_status_t apr_pollset_remove(apr_pollset_t *set,
-                                     const apr_pollfd_t *fd)
+static apr_status_t our_remove(apr_pollset_t *set, const apr_pollfd_t *fd)
 {
-    apr_status_t rv = real_remove(set, fd);
+    apr_status_t rv = apr_pollset_remove(set, fd);
 
     ck_assert_int_eq(rv, APR_SUCCESS); /* never what is not in it */
     return rv;
 }
 
-OURS apr_status_t apr_pollset_poll(apr_pollset_t *set,
-                                   apr_interval_time_t timeout,
-                                   apr_int32_t *num, const apr_pollfd_t **fds)
+static apr_status_t our_poll(apr_pollset_t *set, apr_interval_time_t timeout,
+                             apr_int32_t *num, const apr_pollfd_t **fds)
 {
     slept = timeout;
     run_once(&asleep);
     if (poll_error != APR_SUCCESS) {
         return poll_error;
     }
-    return real_poll(set, 0, num, fds);
+    return apr_pollset_poll(set, 0, num, fds);
 }
 
-OURS apr_status_t apr_pollset_wakeup(apr_pollset_t *set)
+static apr_status_t our_wakeup(apr_pollset_t *set)
 {
     wakeups++;
-    return real_wakeup(set);
+    return apr_pollset_wakeup(set);
 }
+
+#define apr_pollset_add our_add
+#define apr_pollset_remove our_remove
+#define apr_pollset_poll our_poll
+#define apr_pollset_wakeup our_wakeup
+#include "poller.c"
+#undef apr_pollset_add
+#undef apr_pollset_remove
+#undef apr_pollset_poll
+#undef apr_pollset_wakeup
+
+#endif
 
 /* --- Help ----------------------------------------------------------------- */
 
-static void find_apr(void)
-{
-    real_add = (change_fn_t *)dlsym(RTLD_NEXT, "apr_pollset_add");
-    real_remove = (change_fn_t *)dlsym(RTLD_NEXT, "apr_pollset_remove");
-    real_poll = (poll_fn_t *)dlsym(RTLD_NEXT, "apr_pollset_poll");
-    real_wakeup = (wakeup_fn_t *)dlsym(RTLD_NEXT, "apr_pollset_wakeup");
-    ck_assert(real_add && real_remove && real_poll && real_wakeup);
-}
+/* A client: what is parked, and the other end of its socket. */
+typedef struct client_t {
+    parked_t parked;
+    int fd;
+    int peer;
+} client_t;
+
+static apr_pool_t *pool;
+static parking_t *parking;
+static client_t clients[MANY];
 
 /* A client number i on this descriptor. */
 static void make_client(int i, int fd)
@@ -152,7 +194,9 @@ static void setup(void)
 {
     int i;
 
-    find_apr();
+    slept = -2;
+    poll_error = add_error = APR_SUCCESS;
+    before_add = after_add = asleep = NULL;
     ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
     ck_assert_int_eq(parking_create(&parking, BATCH, pool), APR_SUCCESS);
     memset(clients, 0, sizeof(clients));
@@ -163,10 +207,7 @@ static void setup(void)
         clients[i].peer = ends[1];
         make_client(i, ends[0]);
     }
-    slept = -2;
-    poll_error = add_error = APR_SUCCESS;
     wakeups = 0;
-    before_add = after_add = asleep = NULL;
 }
 
 static void teardown(void)
@@ -232,6 +273,12 @@ static int take(int i, parking_verdict_e verdict)
     ck_assert_ptr_eq(parked, &clients[i].parked);
     ck_assert_int_eq(parked->verdict, verdict);
     return 1;
+}
+
+/* Its event came, and it is left where it is. */
+static void again(int i)
+{
+    ck_assert_int_eq(parking_again(parking, &clients[i].parked), APR_SUCCESS);
 }
 
 static int take_expired(apr_time_t now)
@@ -313,7 +360,8 @@ START_TEST(an_event_until_it_is_taken)
     wait_at(0, CLOCK_NEVER);
     ck_assert_int_eq(next_event(), 3);
     ck_assert_int_eq(next_event(), -1);
-    /* Left where it is, it is reported again. */
+    /* Left where it is, it is reported again if it is wanted again. */
+    again(3);
     wait_at(0, CLOCK_NEVER);
     ck_assert_int_eq(next_event(), 3);
     ck_assert_int_eq(take(3, PARKING_READY), 1);
@@ -352,10 +400,15 @@ START_TEST(more_events_than_a_batch)
         say(i);
     }
     while (taken < MANY) {
+        int before = taken;
+
         wait_at(0, CLOCK_NEVER);
-        for (i = 0; i < BATCH && taken < MANY; i++, taken++) {
-            ck_assert_int_eq(take(next_event(), PARKING_READY), 1);
+        while ((i = next_event()) >= 0) {
+            ck_assert_int_eq(take(i, PARKING_READY), 1);
+            taken++;
         }
+        /* A pollset of APR has room for its own wake-up on top. */
+        ck_assert(taken > before && taken <= before + BATCH + 1);
     }
     assert_empty();
 }
@@ -368,7 +421,7 @@ START_TEST(a_listening_socket)
         int number;
     } door = {PARKING_LISTENER, 77};
     parking_event_t event;
-    apr_pollfd_t pfd = clients[0].parked.pfd;
+    apr_pollfd_t pfd = clients[0].parked.entry.pfd;
 
     pfd.reqevents = IN;
     pfd.client_data = &door;
@@ -456,6 +509,7 @@ START_TEST(errors_of_the_poll_call)
     ck_assert_int_eq(parking_wait(parking, 0, CLOCK_NEVER), APR_EBADF);
     ck_assert_int_eq(next_event(), -1);
     poll_error = APR_SUCCESS;
+    again(0);
     wait_at(0, CLOCK_NEVER);
     ck_assert_int_eq(next_event(), 0);
 }
@@ -724,6 +778,7 @@ static void leave_its_event(void)
     say(0);
     wait_at(0, CLOCK_NEVER);
     seen = next_event();
+    again(0);
 }
 
 START_TEST(its_event_may_be_left_to_the_poll_set)

@@ -521,7 +521,7 @@ static void open_or_close_door(world_t *world)
     apr_status_t rv
         = world->door.is_watched
               ? parking_unwatch(world->parking, &world->door.pfd)
-              : parking_watch(world->parking, &world->door.pfd);
+              : parking_watch(world->parking, &world->door.pfd, 0);
 
     MUST(rv == APR_SUCCESS);
     world->door.is_watched = !world->door.is_watched;

@@ -425,7 +425,7 @@ START_TEST(a_listening_socket)
 
     pfd.reqevents = IN;
     pfd.client_data = &door;
-    ck_assert_int_eq(parking_watch(parking, &pfd), APR_SUCCESS);
+    ck_assert_int_eq(parking_watch(parking, &pfd, 0), APR_SUCCESS);
     say(0);
     wait_at(0, CLOCK_NEVER);
     ck_assert_int_eq(parking_next_event(parking, &event), 1);

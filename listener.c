@@ -39,6 +39,10 @@ APLOG_USE_MODULE(mpm_event);
  * EVICT_INTERVAL apart, without there being room in between. */
 #define CROWDED_CHECKS 10
 
+/* Who waits for longer than a moment calls for more children, and again. */
+#define HELP_AFTER apr_time_from_msec(10)
+#define HELP_INTERVAL apr_time_from_msec(25)
+
 /* Not one that may well have its next request on the way. */
 #define EVICT_MIN_IDLE apr_time_from_sec(1)
 
@@ -55,6 +59,7 @@ typedef struct listener_t {
     int crowded;            /* times that clients were found waiting */
     apr_time_t drain_until; /* EventDrainTimeout */
     apr_time_t trim_at;     /* somebody has waited for TRIM_AFTER */
+    apr_time_t help_at;     /* look whether clients wait in vain */
 } listener_t;
 
 /* Give a connection that has been taken out of parking to the workers. */
@@ -204,7 +209,6 @@ static void make_room(listener_t *l)
         no_crowd(l);
         return; /* nobody would be better off */
     }
-    runtime_ask_help(rt);
     if (++l->crowded >= CROWDED_CHECKS) {
         atomic_store(&rt->partings, share_of(conns));
     }
@@ -224,6 +228,24 @@ static void make_room(listener_t *l)
         conn = CONN_OF_PARKED(parked);
         hand_over(l, conn,
                   has_input(conn) ? PARKING_READY : PARKING_EVICTED);
+    }
+}
+
+/* Who still waits to be accepted a moment after this child was found full may
+ * need another child. */
+static void call_for_help(listener_t *l)
+{
+    runtime_t *rt = l->runtime;
+
+    if (l->help_at == CLOCK_NEVER && acceptor_is_full(rt->acceptor)) {
+        l->help_at = l->now + HELP_AFTER;
+    }
+    else if (l->now >= l->help_at) {
+        l->help_at = CLOCK_NEVER;
+        if (acceptor_is_wanted(rt->acceptor)) {
+            l->help_at = l->now + HELP_INTERVAL;
+            runtime_ask_help(rt);
+        }
     }
 }
 
@@ -382,6 +404,7 @@ static void wait_for_events(listener_t *l)
     due = due < acceptor ? due : acceptor;
     due = due < l->drain_until ? due : l->drain_until;
     due = due < l->trim_at ? due : l->trim_at;
+    due = due < l->help_at ? due : l->help_at;
     due = due < fdqueue_due(rt->queue) ? due : fdqueue_due(rt->queue);
     rv = parking_wait(rt->parking, clock_now(), due);
 
@@ -409,7 +432,8 @@ void *APR_THREAD_FUNC listener_main(apr_thread_t *thread, void *data)
     listener_t l = {.runtime = data,
                     .now = clock_now(),
                     .drain_until = CLOCK_NEVER,
-                    .trim_at = CLOCK_NEVER};
+                    .trim_at = CLOCK_NEVER,
+                    .help_at = CLOCK_NEVER};
     runtime_t *rt = data;
 
     (void)thread;
@@ -425,6 +449,7 @@ void *APR_THREAD_FUNC listener_main(apr_thread_t *thread, void *data)
         }
         else {
             make_room(&l);
+            call_for_help(&l);
             acceptor_review(rt->acceptor, l.now);
         }
     }

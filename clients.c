@@ -53,6 +53,7 @@
 #define IPV4_KEY ((clients_key_t)0xffff << 48)
 #define CLAIM ((clients_key_t)0xfffe << 48)
 #define VACANT ((clients_key_t)0xfffd << 48) /* after a claim given back */
+#define ZERO_KEY ((clients_key_t)0xfffc << 48) /* of 64 bits of zeros */
 
 typedef struct entry_t {
     _Atomic(clients_key_t) key;
@@ -134,50 +135,56 @@ static apr_uint64_t from_bytes(const unsigned char *bytes, int n)
 
 static clients_key_t key_of_ipv4(const unsigned char *address)
 {
-    return address[0] == 127 ? CLIENTS_NOBODY
-                             : IPV4_KEY | from_bytes(address, 4);
+    return IPV4_KEY | from_bytes(address, 4);
 }
 
-/* ::1 and :: have a first half of zeros, and so are nobody. */
-static clients_key_t key_of_ip(const apr_sockaddr_t *address)
-{
-    const unsigned char *bytes = address->ipaddr_ptr;
-
-    if (address->family == APR_INET) {
-        return key_of_ipv4(bytes);
-    }
 #if APR_HAVE_IPV6
-    if (address->family == APR_INET6) {
-        static const unsigned char mapped[12]
-            = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
-        return memcmp(bytes, mapped, sizeof(mapped)) == 0
-                   ? key_of_ipv4(bytes + sizeof(mapped))
-                   : from_bytes(bytes, 8);
-    }
-#endif
-    return CLIENTS_NOBODY;
-}
-
-static int is_reserved(clients_key_t key)
+static clients_key_t key_of_ipv6(const unsigned char *address)
 {
-    return key >> 56 == 0xff && key >> 48 != IPV4_KEY >> 48;
+    static const unsigned char mapped[12]
+        = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    clients_key_t key = from_bytes(address, 8);
+
+    if (memcmp(address, mapped, sizeof(mapped)) == 0) {
+        return key_of_ipv4(address + sizeof(mapped));
+    }
+    if (key >> 56 == 0xff) {
+        return CLIENTS_NOBODY;
+    }
+    return key != 0 ? key : ZERO_KEY;
+}
+#endif
+
+/* 127.0.0.0/8, and ::1, which shares its 64 bits with no real client. */
+static int is_loopback(clients_key_t key)
+{
+    return key == ZERO_KEY || key >> 24 == (IPV4_KEY >> 24 | 127);
 }
 
-clients_key_t clients_key(apr_sockaddr_t *address,
+clients_key_t clients_key(apr_sockaddr_t *address, int loopback,
                           const apr_array_header_t *exempt)
 {
-    clients_key_t key = key_of_ip(address);
+    clients_key_t key = CLIENTS_NOBODY;
     int i;
 
-    for (i = 0; exempt != NULL && key != CLIENTS_NOBODY && i < exempt->nelts;
-         i++) {
+    if (address->family == APR_INET) {
+        key = key_of_ipv4(address->ipaddr_ptr);
+    }
+#if APR_HAVE_IPV6
+    else if (address->family == APR_INET6) {
+        key = key_of_ipv6(address->ipaddr_ptr);
+    }
+#endif
+    if (key == CLIENTS_NOBODY || (!loopback && is_loopback(key))) {
+        return CLIENTS_NOBODY;
+    }
+    for (i = 0; exempt != NULL && i < exempt->nelts; i++) {
         if (apr_ipsubnet_test(APR_ARRAY_IDX(exempt, i, apr_ipsubnet_t *),
                               address)) {
             return CLIENTS_NOBODY;
         }
     }
-    return is_reserved(key) ? CLIENTS_NOBODY : key;
+    return key;
 }
 
 /* --- Looking ----------------------------------------------------------- */

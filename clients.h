@@ -67,10 +67,11 @@ apr_status_t clients_create(clients_t **clients, int addresses, int slots,
                             apr_pool_t *pool);
 
 /*
- * The key of address; CLIENTS_NOBODY if it is loopback, no IP address, or
- * in one of the networks exempt (apr_ipsubnet_t *; NULL: none). [any]
+ * The key of address; CLIENTS_NOBODY if it is no IP address, loopback, unless
+ * loopback says that this counts too, or in one of the networks exempt
+ * (apr_ipsubnet_t *; NULL: none). [any]
  */
-clients_key_t clients_key(apr_sockaddr_t *address,
+clients_key_t clients_key(apr_sockaddr_t *address, int loopback,
                           const apr_array_header_t *exempt);
 
 /*

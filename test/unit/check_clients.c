@@ -59,7 +59,7 @@ static apr_sockaddr_t *address(const char *text)
 
 static clients_key_t key_of(const char *text)
 {
-    return clients_key(address(text), NULL);
+    return clients_key(address(text), 0, NULL);
 }
 
 /* --- Keys -------------------------------------------------------------- */
@@ -85,12 +85,29 @@ START_TEST(loopback_is_nobody)
 }
 END_TEST
 
+START_TEST(loopback_may_count)
+{
+    static const char *const same[][2]
+        = {{"127.0.0.2", "::ffff:127.0.0.2"}, {"::1", "::1"}};
+    int i;
+
+    for (i = 0; i < 2; i++) {
+        ck_assert_uint_ne(clients_key(address(same[i][0]), 1, NULL),
+                          CLIENTS_NOBODY);
+        ck_assert_uint_eq(clients_key(address(same[i][0]), 1, NULL),
+                          clients_key(address(same[i][1]), 1, NULL));
+    }
+    ck_assert_uint_ne(clients_key(address("127.0.0.2"), 1, NULL),
+                      clients_key(address("127.0.0.3"), 1, NULL));
+}
+END_TEST
+
 START_TEST(other_families_are_nobody)
 {
     apr_sockaddr_t *sa = address("192.0.2.1");
 
     sa->family = APR_UNSPEC;
-    ck_assert_uint_eq(clients_key(sa, NULL), CLIENTS_NOBODY);
+    ck_assert_uint_eq(clients_key(sa, 1, NULL), CLIENTS_NOBODY);
     /* No source address is multicast, and the table uses such keys. */
     ck_assert_uint_eq(key_of("fffe::1"), CLIENTS_NOBODY);
 }
@@ -110,13 +127,13 @@ START_TEST(exempt_networks_are_nobody)
                                 networks[i][0], networks[i][1], pool),
             APR_SUCCESS);
     }
-    ck_assert_uint_eq(clients_key(address("192.0.2.7"), exempt),
+    ck_assert_uint_eq(clients_key(address("192.0.2.7"), 1, exempt),
                       CLIENTS_NOBODY);
-    ck_assert_uint_eq(clients_key(address("::ffff:192.0.2.7"), exempt),
+    ck_assert_uint_eq(clients_key(address("::ffff:192.0.2.7"), 1, exempt),
                       CLIENTS_NOBODY);
-    ck_assert_uint_eq(clients_key(address("2001:db8:1::1"), exempt),
+    ck_assert_uint_eq(clients_key(address("2001:db8:1::1"), 1, exempt),
                       CLIENTS_NOBODY);
-    ck_assert_uint_eq(clients_key(address("192.0.3.7"), exempt),
+    ck_assert_uint_eq(clients_key(address("192.0.3.7"), 1, exempt),
                       key_of("192.0.3.7"));
 }
 END_TEST
@@ -289,6 +306,7 @@ int main(void)
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_test(tests, who_is_one_client);
     tcase_add_test(tests, loopback_is_nobody);
+    tcase_add_test(tests, loopback_may_count);
     tcase_add_test(tests, other_families_are_nobody);
     tcase_add_test(tests, exempt_networks_are_nobody);
     tcase_add_test(tests, the_limit_is_over_all_children);

@@ -28,6 +28,7 @@
 #include "acceptor.h"
 #include "clock.h"
 #include "conn.h"
+#include "quota.h"
 #include "siblings.h"
 
 APLOG_USE_MODULE(mpm_event);
@@ -190,7 +191,8 @@ static void count_conn(acceptor_t *a, conn_t *conn)
     }
 }
 
-/* Accept one and hand it over: APR_SUCCESS, or why there is none. */
+/* Accept one and hand it over, or close it at once if its client has too
+ * many: APR_SUCCESS, or why there is none. */
 static apr_status_t accept_one(acceptor_t *a, ap_listen_rec *lr)
 {
     runtime_t *rt = a->runtime;
@@ -198,6 +200,7 @@ static apr_status_t accept_one(acceptor_t *a, ap_listen_rec *lr)
     apr_pool_t *pool;
     conn_t *conn;
     fdqueue_entry_t *entry;
+    int client;
     apr_status_t rv = ptrans_take(rt->ptrans, &pool);
 
     if (rv != APR_SUCCESS) {
@@ -209,7 +212,14 @@ static apr_status_t accept_one(acceptor_t *a, ap_listen_rec *lr)
         return rv;
     }
     a->pause = 0;
+    client = quota_enter(rt, csd);
+    if (client == CLIENTS_REFUSED) {
+        apr_socket_close(csd);
+        ptrans_put(rt->ptrans, &pool);
+        return APR_SUCCESS;
+    }
     conn = conn_make(rt, pool, csd);
+    conn->client = client;
     entry = &conn->entry;
     if (a->max_conns > 0) {
         count_conn(a, conn);

@@ -204,6 +204,7 @@ static apr_status_t build_rooms(child_t *child)
     rt->board = start->board;
     rt->knock_in = start->board != NULL ? start->knock_in : -1;
     rt->knock_out = start->knock_out;
+    rt->clients = start->settings->client_limit > 0 ? start->clients : NULL;
     atomic_init(&rt->resting, 0);
     atomic_init(&rt->relieved, 0);
     atomic_init(&rt->hurry, 0);

@@ -44,6 +44,7 @@ typedef struct child_start_t {
     pod_board_t *board; /* what all children share; NULL as note */
     int knock_in;    /* where siblings knock; -1: they need not */
     int knock_out;
+    clients_t *clients; /* all children's; NULL: none */
     int own_sockets; /* that no later generation accepts from */
     int one_process; /* this is the process that was started itself */
     signals_t *signals;

@@ -55,6 +55,7 @@ static void become_child(children_t *children, int slot, int mine, int pod,
                                            ? children->retained->knock_in
                                            : -1,
                            .knock_out = children->retained->knock_out,
+                           .clients = children->retained->slots.clients,
                            .signals = children->signals,
                            .runtime = children->runtime};
     int i;

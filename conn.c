@@ -30,6 +30,7 @@
 
 #include "clock.h"
 #include "conn.h"
+#include "quota.h"
 
 extern module AP_MODULE_DECLARE_DATA mpm_event_module;
 
@@ -89,6 +90,7 @@ static apr_status_t forget(void *data)
 
     status_move(&runtime->status, conn->counted, STATUS_NONE);
     status_closed(&runtime->status);
+    quota_leave(runtime, conn->client);
     return APR_SUCCESS;
 }
 
@@ -118,6 +120,7 @@ conn_t *conn_make(runtime_t *runtime, apr_pool_t *pool, apr_socket_t *csd)
         conn->fd = -1;
     }
     conn->counted = STATUS_NONE;
+    conn->client = CLIENTS_UNCOUNTED;
     conn->since = clock_now();
     parking_init(&conn->parked, csd, pool);
     status_opened(&runtime->status);

@@ -95,6 +95,8 @@ struct conn_t {
     request_rec *r;           /* owner; the request in progress or NULL */
     server_rec *server;       /* owner; whose time-outs it is under */
     status_count_e counted;   /* owner; what it is counted as */
+    int client;               /* const; where its client is counted, see
+                               * quota.h */
     apr_time_t since;         /* const; when it was accepted */
     int suspended;            /* owner; suspend_connection hooks have run */
     int last;                 /* owner; not to be kept alive */

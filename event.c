@@ -30,12 +30,14 @@
 #include "http_log.h"
 #include "http_main.h"
 #include "http_protocol.h"
+#include "mod_status.h"
 #include "mpm_common.h"
 #include "scoreboard.h"
 #include "unixd.h"
 
 #include "clock.h"
 #include "parent.h"
+#include "quota.h"
 #include "request.h"
 #include "runtime.h"
 #include "session.h"
@@ -210,6 +212,15 @@ static int event_protocol_switch(conn_rec *c, request_rec *r, server_rec *s,
     return DECLINED;
 }
 
+/* For mod_status, which asks only in children. */
+static int event_status(request_rec *r, int flags)
+{
+    if (runtime != NULL) {
+        quota_show(runtime, r, flags);
+    }
+    return OK;
+}
+
 static void event_hooks(apr_pool_t *p)
 {
     /* Core's own open_logs hook leaves the console: sockets come before. */
@@ -234,6 +245,8 @@ static void event_hooks(apr_pool_t *p)
                               APR_HOOK_MIDDLE);
     ap_hook_protocol_switch(event_protocol_switch, NULL, NULL,
                             APR_HOOK_REALLY_FIRST);
+    APR_OPTIONAL_HOOK(ap, status_hook, event_status, NULL, NULL,
+                      APR_HOOK_MIDDLE);
 }
 
 static const char *set_number(cmd_parms *cmd, void *dummy, const char *arg)
@@ -253,6 +266,20 @@ static const char *set_drain_timeout(cmd_parms *cmd, void *dummy,
 {
     (void)dummy;
     return settings_set_drain_timeout(&settings, cmd, arg);
+}
+
+static const char *set_client_limit(cmd_parms *cmd, void *dummy,
+                                    const char *arg)
+{
+    (void)dummy;
+    return settings_set_client_limit(&settings, cmd, arg);
+}
+
+static const char *set_client_exempt(cmd_parms *cmd, void *dummy,
+                                     const char *arg)
+{
+    (void)dummy;
+    return quota_set_exempt(&settings, cmd, arg);
 }
 
 static const command_rec event_directives[] = {
@@ -279,6 +306,13 @@ static const command_rec event_directives[] = {
     AP_INIT_TAKE1("EventDrainTimeout", set_drain_timeout, NULL, RSRC_CONF,
                   "How many seconds a child that takes no more connections "
                   "may go on with those it has; 0: as long as they last"),
+    AP_INIT_TAKE1("EventClientLimit", set_client_limit, NULL, RSRC_CONF,
+                  "How many connections one client address may have; 0: as "
+                  "many as it likes"),
+    AP_INIT_ITERATE("EventClientLimitExempt", set_client_exempt, NULL,
+                    RSRC_CONF, "Addresses and networks that EventClientLimit "
+                    "is not for, besides loopback; none: nobody, not even "
+                    "loopback"),
     AP_GRACEFUL_SHUTDOWN_TIMEOUT_COMMAND,
     {0}};
 

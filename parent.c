@@ -31,6 +31,7 @@
 #include "children.h"
 #include "clock.h"
 #include "parent.h"
+#include "quota.h"
 
 APLOG_USE_MODULE(mpm_event);
 
@@ -266,6 +267,7 @@ static void run_alone(run_t *run)
                            .listeners = startup_listeners(children->pconf, 0),
                            .pod = -1,
                            .one_process = 1,
+                           .clients = slots->clients,
                            .signals = children->signals,
                            .runtime = children->runtime};
     int code;
@@ -403,6 +405,8 @@ int parent_run(retained_t *retained, apr_pool_t *pconf, apr_pool_t *plog,
         mpm->mpm_state = AP_MPMQ_STOPPING;
         return !OK;
     }
+    quota_prepare(&retained->slots.clients, settings, retained->slots.num,
+                  server->process->pool, server);
     settings_fit_buckets(settings, mpm->num_buckets);
     fill_limits(&run.children);
     run.children.signals = apr_pcalloc(pconf, sizeof(signals_t));

@@ -31,6 +31,7 @@
 
 #include "httpd.h"
 
+#include "clients.h"
 #include "fdqueue.h"
 #include "held.h"
 #include "parking.h"
@@ -67,6 +68,8 @@ struct runtime_t {
     ptrans_t *ptrans;             /* const */
     held_t *held;                 /* const */
     pod_t *pod;                   /* const */
+    clients_t *clients;           /* const; NULL: there is no limit on
+                                   * them */
     struct acceptor_t *acceptor;  /* const */
     struct worker_t *workers;     /* const; an array */
     status_t status;              /* see status.h */

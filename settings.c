@@ -186,6 +186,9 @@ void settings_defaults(settings_t *settings)
     settings->async_factor = DEFAULT_ASYNC_FACTOR;
     settings->slots = slots_for(settings);
     settings->drain_timeout = 0;
+    settings->client_limit = 0;
+    settings->client_loopback = 0;
+    settings->client_exempt = NULL;
 }
 
 /* NULL, or what is wrong with arg. */
@@ -229,19 +232,32 @@ const char *settings_set_number(settings_t *settings, cmd_parms *cmd,
     return parse_number(cmd, arg, field_of(settings, row));
 }
 
-const char *settings_set_drain_timeout(settings_t *settings, cmd_parms *cmd,
-                                       const char *arg)
+/* One that nothing corrects; 0 means that there is none. */
+static const char *set_limit(cmd_parms *cmd, const char *arg, int *limit,
+                             const char *unit)
 {
     const char *err = ap_check_cmd_context(cmd, GLOBAL_ONLY);
 
     if (err == NULL) {
-        err = parse_number(cmd, arg, &settings->drain_timeout);
+        err = parse_number(cmd, arg, limit);
     }
-    if (err == NULL && settings->drain_timeout < 0) {
-        err = apr_psprintf(cmd->pool, "%s: %s is less than 0 seconds",
-                           cmd->cmd->name, arg);
+    if (err == NULL && *limit < 0) {
+        err = apr_psprintf(cmd->pool, "%s: %s is less than 0 %s",
+                           cmd->cmd->name, arg, unit);
     }
     return err;
+}
+
+const char *settings_set_drain_timeout(settings_t *settings, cmd_parms *cmd,
+                                       const char *arg)
+{
+    return set_limit(cmd, arg, &settings->drain_timeout, "seconds");
+}
+
+const char *settings_set_client_limit(settings_t *settings, cmd_parms *cmd,
+                                      const char *arg)
+{
+    return set_limit(cmd, arg, &settings->client_limit, "connections");
 }
 
 const char *settings_set_factor(settings_t *settings, cmd_parms *cmd,

@@ -27,6 +27,8 @@
 #ifndef EVENT_SETTINGS_H
 #define EVENT_SETTINGS_H
 
+#include "apr_tables.h"
+
 #include "httpd.h"
 #include "http_config.h"
 
@@ -43,6 +45,10 @@ typedef struct settings_t {
     int max_children;    /* no directive: children that may serve at once */
     double async_factor; /* more than 0, finite */
     int drain_timeout;   /* seconds; 0: no limit */
+    int client_limit;    /* connections of an address; 0: no limit */
+    int client_loopback; /* loopback addresses are limited too */
+    apr_array_header_t *client_exempt; /* apr_ipsubnet_t *; NULL: none; in
+                                        * the configuration's pool */
 } settings_t;
 
 /*
@@ -70,6 +76,10 @@ const char *settings_set_number(settings_t *settings, cmd_parms *cmd,
  * wrong. [config] */
 const char *settings_set_drain_timeout(settings_t *settings, cmd_parms *cmd,
                                        const char *arg);
+
+/* The same for EventClientLimit. [config] */
+const char *settings_set_client_limit(settings_t *settings, cmd_parms *cmd,
+                                      const char *arg);
 
 /* The same for AsyncRequestWorkerFactor. [config] */
 const char *settings_set_factor(settings_t *settings, cmd_parms *cmd,

@@ -135,6 +135,9 @@ void slots_leave(slots_t *slots, int i, server_rec *server)
     atomic_store(&slots->notes[i].crowded, 0);
     atomic_fetch_sub(&slots->board->running,
                      atomic_exchange(&slots->notes[i].running, 0));
+    if (slots->clients != NULL) {
+        clients_give_back(slots->clients, i);
+    }
     pod_close(&slot->pod);
     /* Of all threads it may have had: an older generation's child may have
      * had more than one of today has. */
@@ -169,6 +172,9 @@ void slots_clear(slots_t *slots)
 
     slots_forget(slots);
     for (i = 0; i < slots->top; i++) {
+        if (slots->slots[i].pid != 0 && slots->clients != NULL) {
+            clients_give_back(slots->clients, i);
+        }
         slots->slots[i].pid = 0;
     }
 }

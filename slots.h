@@ -32,6 +32,7 @@
 #include "httpd.h"
 #include "scoreboard.h"
 
+#include "clients.h"
 #include "pod.h"
 #include "spawn.h"
 
@@ -50,6 +51,7 @@ typedef struct slots_t {
     slot_t *slots;
     pod_note_t *notes; /* shared with children */
     pod_board_t *board; /* shared too */
+    clients_t *clients; /* shared too; NULL until there is a limit on them */
     int num; /* as the first start had it */
     int top; /* highest slot ever used, plus 1 */
 } slots_t;

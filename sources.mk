@@ -19,6 +19,7 @@ EVENT_SOURCES = \
     conn.c \
     request.c \
     session.c \
+    quota.c \
     linger.c \
     runtime.c \
     gate.c \

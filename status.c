@@ -21,6 +21,8 @@
 
 #include "httpd.h"
 #include "http_log.h"
+#include "http_protocol.h"
+#include "mod_status.h"
 #include "mpm_common.h"
 #include "unixd.h"
 
@@ -138,5 +140,16 @@ void status_workers_drain(status_t *status, int num_workers)
         if (ws->status == SERVER_READY) {
             status_worker_is(status, i, SERVER_GRACEFUL);
         }
+    }
+}
+
+void status_show(request_rec *r, int flags, const char *key,
+                 const char *title, apr_uint64_t figure)
+{
+    if (flags & AP_STATUS_SHORT) {
+        ap_rprintf(r, "%s: %" APR_UINT64_T_FMT "\n", key, figure);
+    }
+    else {
+        ap_rprintf(r, "<p>%s: %" APR_UINT64_T_FMT "</p>\n", title, figure);
     }
 }

@@ -76,4 +76,11 @@ void status_worker_is(status_t *status, int worker, int server_status);
 /* Show all workers that are idle as finishing gracefully. [main] */
 void status_workers_drain(status_t *status, int num_workers);
 
+/*
+ * Write a figure into a page of mod_status, whose flags these are: key is
+ * what programs read, title what people do. [any]
+ */
+void status_show(request_rec *r, int flags, const char *key,
+                 const char *title, apr_uint64_t figure);
+
 #endif /* EVENT_STATUS_H */

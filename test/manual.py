@@ -149,7 +149,7 @@ def header(name):
 
 
 def commands(text):
-    return re.findall(r'AP_INIT_TAKE\w+\("(\w+)"', text)
+    return re.findall(r'AP_INIT_\w+\("(\w+)"', text)
 
 
 def directives():
@@ -201,6 +201,8 @@ def defaults():
         "DEFAULT_ASYNC_FACTOR"])
     wanted["EventDrainTimeout"] = int(re.search(
         r"settings->drain_timeout = (\d+);", read("settings.c"))[1])
+    wanted["EventClientLimit"] = int(re.search(
+        r"settings->client_limit = (\d+);", read("settings.c"))[1])
     for name, row in rows():
         preset = re.search(r"\.preset = (.*),", row)[1]
         wanted[name] = eval(preset, {"__builtins__": {}}, numbers)

@@ -75,10 +75,11 @@ class Conn:
 
     tls: None, True (no verification) or an ssl.SSLContext; server_name goes
     into SNI.  rcvbuf makes the receive buffer small, for slow readers.
+    source is the address to come from: any of 127.0.0.0/8.
     """
 
     def __init__(self, port, tls=None, server_name=None, timeout=10.0,
-                 rcvbuf=None, alpn=None, host="127.0.0.1"):
+                 rcvbuf=None, alpn=None, host="127.0.0.1", source=None):
         self.host = "localhost"
         self.buffer = b""
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -86,6 +87,8 @@ class Conn:
         if rcvbuf:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
         try:
+            if source:
+                self.sock.bind((source, 0))
             self.sock.connect((host, port))
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if tls:

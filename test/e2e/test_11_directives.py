@@ -279,3 +279,36 @@ def removed_factor_is_forgotten(t):
     s.configure(mpm={})
     s.restart()
     limits.check_held(t, s, 6, "2 + 2 x 2 connections")
+
+
+@test(stock="fails: has no such directive", item="issue 4.5")
+def client_limits_that_are_wrong(t):
+    """The error names the directive and what is wrong."""
+    s = t.server(start=False)
+    for name, values in (
+            ("EventClientLimit", ("-1", "some", "1.5", "99999999999")),
+            ("EventClientLimitExempt",
+             ("localhost", "192.0.2.0/33", "2001:db8::/129", "192.0.2.0/",
+              "192.0.2.300", "/8", "none/8", "192.0.2.1 all"))):
+        for value in values:
+            s.configure(conf="%s %s\n" % (name, value))
+            code, text = s.run("-t")
+            where = "%s %s: %s" % (name, value, text)
+            t.equal(code, 1, where)
+            t.check(name in text and value.split()[-1] in text, where)
+        s.configure(conf="<VirtualHost *:{port}>\n%s 1\n</VirtualHost>\n"
+                    % name)
+        code, text = s.run("-t")
+        t.check(code == 1 and "cannot occur within <VirtualHost>" in text,
+                text)
+
+
+@test(stock="fails: has no such directive", item="issue 4.5")
+def client_limits_that_are_fine(t):
+    s = t.server(start=False)
+    for lines in ("EventClientLimit 0", "EventClientLimit 50",
+                  "EventClientLimitExempt none",
+                  "EventClientLimitExempt 192.0.2.1 2001:db8::/32 10.0.0.0/8 "
+                  "192.0.2.0/255.255.255.0\nEventClientLimitExempt ::1"):
+        s.configure(conf=lines + "\n")
+        t.equal(s.run("-t"), (0, "Syntax OK\n"), lines)

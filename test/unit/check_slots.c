@@ -251,6 +251,26 @@ START_TEST(leaving)
 END_TEST
 
 /* Nothing of the one before. */
+START_TEST(leaving_gives_its_clients_back)
+{
+    const clients_key_t key = 7;
+
+    ck_assert_int_eq(clients_create(&slots.clients, 1, SLOTS, pool),
+                     APR_SUCCESS);
+    enter(2, GENERATION, 0);
+    enter(3, GENERATION, 0);
+    ck_assert_int_ge(clients_enter(slots.clients, key, 2, 9), 0);
+    ck_assert_int_ge(clients_enter(slots.clients, key, 2, 9), 0);
+    ck_assert_int_ge(clients_enter(slots.clients, key, 3, 9), 0);
+    slots_leave(&slots, 2, &server);
+    ck_assert_uint_eq(clients_count(slots.clients, key), 1);
+    slots_leave(&slots, 2, &server); /* which nobody has entered since */
+    ck_assert_uint_eq(clients_count(slots.clients, key), 1);
+    slots_clear(&slots);
+    ck_assert_uint_eq(clients_count(slots.clients, key), 0);
+}
+END_TEST
+
 START_TEST(a_slot_is_used_again)
 {
     enter(0, GENERATION - 1, 1);
@@ -680,6 +700,7 @@ static Suite *suite(void)
     tcase_add_test(tc, empty);
     tcase_add_test(tc, entering);
     tcase_add_test(tc, leaving);
+    tcase_add_test(tc, leaving_gives_its_clients_back);
     tcase_add_test(tc, a_slot_is_used_again);
     tcase_add_test(tc, free_slots_alternate_between_buckets);
     suite_add_tcase(s, tc);

@@ -28,8 +28,11 @@
 
 #include "apr_general.h"
 #include "apr_portable.h"
+#include "apr_strings.h"
 
 #include "httpd.h"
+#include "http_protocol.h"
+#include "mod_status.h"
 #include "mpm_common.h"
 #include "scoreboard.h"
 #include "unixd.h"
@@ -76,6 +79,20 @@ AP_DECLARE(int) ap_update_child_status_from_indexes(int slot, int worker,
 AP_DECLARE(ap_unixd_mpm_retained_data *) ap_unixd_mpm_get_retained_data(void)
 {
     return &retained;
+}
+
+static char shown[200];
+
+AP_DECLARE_NONSTD(int) ap_rprintf(request_rec *r, const char *format, ...)
+{
+    va_list args;
+    int n;
+
+    ck_assert_ptr_null(r);
+    va_start(args, format);
+    n = apr_vsnprintf(shown, sizeof(shown), format, args);
+    va_end(args);
+    return n;
 }
 
 /* --- Help ----------------------------------------------------------------- */
@@ -234,6 +251,17 @@ START_TEST(quiescing_for_good)
 }
 END_TEST
 
+START_TEST(shown_to_programs_and_people)
+{
+    const apr_uint64_t many = APR_UINT64_C(18446744073709551615);
+
+    status_show(NULL, AP_STATUS_SHORT | AP_STATUS_EXTENDED, "Key", "Title", 7);
+    ck_assert_str_eq(shown, "Key: 7\n");
+    status_show(NULL, AP_STATUS_EXTENDED, "Key", "A title", many);
+    ck_assert_str_eq(shown, "<p>A title: 18446744073709551615</p>\n");
+}
+END_TEST
+
 /* --- Workers -------------------------------------------------------------- */
 
 START_TEST(a_worker_claims_its_cell)
@@ -286,6 +314,7 @@ static Suite *suite(void)
     tcase_add_test(tc, what_others_write_is_not_believed);
     tcase_add_test(tc, accepting_or_not);
     tcase_add_test(tc, quiescing_for_good);
+    tcase_add_test(tc, shown_to_programs_and_people);
     suite_add_tcase(s, tc);
 
     tc = tcase_create("workers");

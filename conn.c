@@ -89,8 +89,8 @@ static apr_status_t forget(void *data)
     runtime_t *runtime = conn->runtime;
 
     status_move(&runtime->status, conn->counted, STATUS_NONE);
-    status_closed(&runtime->status);
     quota_leave(runtime, conn->client);
+    status_closed(&runtime->status);
     return APR_SUCCESS;
 }
 

@@ -18,7 +18,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include "apr_thread_proc.h"
@@ -373,38 +372,6 @@ int children_healthy(children_t *children, int *idle)
     }
     return healthy;
 }
-
-#if defined(__linux__) && !defined(EVENT_PORTABLE_ONLY)
-
-int children_have_helpers(const children_t *children)
-{
-    const slots_t *slots = &children->retained->slots;
-    char name[64];
-    FILE *list;
-    int pid, helpers = 0;
-
-    /* Nobody but the main thread forks for good in a parent. */
-    snprintf(name, sizeof(name), "/proc/self/task/%d/children", (int)getpid());
-    list = fopen(name, "r");
-    if (list == NULL) {
-        return 1;
-    }
-    while (fscanf(list, "%d", &pid) == 1) {
-        helpers += slots_find(slots, (pid_t)pid) < 0;
-    }
-    fclose(list);
-    return helpers > 0;
-}
-
-#else
-
-int children_have_helpers(const children_t *children)
-{
-    (void)children;
-    return 1;
-}
-
-#endif
 
 /* No child of the new generation comes to work, but the old one does: it
  * goes on, and one new child is tried each second. */

@@ -72,13 +72,6 @@ void children_help(children_t *children);
  */
 int children_relieve(children_t *children);
 
-/*
- * Are there processes beside our children that the parent has started for
- * modules: loggers, mod_cgid's daemon, programs of RewriteMap? They end with
- * the configuration. 1 also where that cannot be found out.
- */
-int children_have_helpers(const children_t *children);
-
 /* Those of this generation that have all their workers up; *idle (may be
  * NULL) becomes the number of idle workers. */
 int children_healthy(children_t *children, int *idle);

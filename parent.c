@@ -249,8 +249,9 @@ static int restart(run_t *run)
          * configuration, so where there are any the old children take no
          * more connections from here on.
          */
-        tell_all(run, children_have_helpers(&run->children) ? POD_DRAIN
-                                                            : POD_RENEWED);
+        tell_all(run, slots_have_helpers(&run->children.retained->slots)
+                          ? POD_DRAIN
+                          : POD_RENEWED);
     }
     return OK;
 }

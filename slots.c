@@ -16,7 +16,9 @@
 
 /* slots: see slots.h */
 
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "apr_shm.h"
 
@@ -414,3 +416,34 @@ int slots_least_busy(const slots_t *slots, ap_generation_t generation,
     }
     return found;
 }
+
+#if defined(__linux__) && !defined(EVENT_PORTABLE_ONLY)
+
+int slots_have_helpers(const slots_t *slots)
+{
+    char name[64];
+    FILE *list;
+    int pid, helpers = 0;
+
+    /* Nobody but the main thread forks for good in a parent. */
+    snprintf(name, sizeof(name), "/proc/self/task/%d/children", (int)getpid());
+    list = fopen(name, "r");
+    if (list == NULL) {
+        return 1;
+    }
+    while (fscanf(list, "%d", &pid) == 1) {
+        helpers += slots_find(slots, (pid_t)pid) < 0;
+    }
+    fclose(list);
+    return helpers > 0;
+}
+
+#else
+
+int slots_have_helpers(const slots_t *slots)
+{
+    (void)slots;
+    return 1;
+}
+
+#endif

@@ -149,4 +149,11 @@ int slots_census(const slots_t *slots, ap_generation_t generation,
 int slots_least_busy(const slots_t *slots, ap_generation_t generation,
                      int bucket);
 
+/*
+ * Are there processes beside our children that the parent has started for
+ * modules: loggers, mod_cgid's daemon, programs of RewriteMap? They end with
+ * the configuration. 1 also where that cannot be found out.
+ */
+int slots_have_helpers(const slots_t *slots);
+
 #endif /* EVENT_SLOTS_H */

@@ -114,8 +114,10 @@ apr_status_t poller_arm(poller_t *poller, poller_entry_t *entry)
     int known = entry->known;
     apr_status_t rv;
 
-    /* Before: when it is armed, it may at once be another's. */
-    entry->known = 1;
+    /* Before: when it is armed, it may at once be another's, who reads it. */
+    if (!known) {
+        entry->known = 1;
+    }
     rv = control(poller, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, &entry->pfd,
                  once(&entry->pfd));
     if (rv != APR_SUCCESS) {

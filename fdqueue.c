@@ -109,8 +109,8 @@ struct worker_t {
     apr_thread_cond_t *cond;       /* const; woken has become 1 */
     int woken;                     /* under mutex */
     long task;                     /* const once joined; for tasks */
-    apr_time_t blocked_since;      /* reviewer: with the entry taken then it
-                                    * was found blocked */
+    atomic_int blocked;            /* written under lock; it was found so, and
+                                    * has not popped since */
 };
 
 APR_RING_HEAD(sleepers_t, worker_t);
@@ -130,7 +130,7 @@ struct fdqueue_t {
     _Alignas(CACHE_LINE) struct sleepers_t sleepers;
     atomic_int sleeping; /* how many those are */
     atomic_int waking;   /* one has been woken and has not looked yet */
-    int counted;         /* what of this queue is in share.running */
+    int counted;         /* under lock; what of it is in share.running */
 
     /* Written when the listener rests. */
     _Alignas(CACHE_LINE) atomic_int resting;
@@ -144,7 +144,7 @@ struct fdqueue_t {
     _Atomic(apr_time_t) now;    /* the last review's */
     _Atomic(apr_time_t) *since; /* when each worker took its entry; 0: it is
                                  * asleep */
-    atomic_int blocked;         /* at the last review */
+    atomic_int blocked;         /* written under lock; how many are */
     atomic_int extra;           /* workers beyond the bound that may run */
     apr_time_t changed_at;      /* reviewer: when extra was last looked at */
 };
@@ -225,13 +225,14 @@ static int room(fdqueue_t *queue)
     return (mine > all ? mine : all) + atomic_load(&queue->extra);
 }
 
-/* Tell the other queues how many of ours run. The caller has the lock. */
+/* Tell the other queues how many of ours run; once closed we are out of it.
+ * The caller has the lock. */
 static void publish(fdqueue_t *queue)
 {
     int now;
 
     if (queue->share.processors > 0) {
-        now = running(queue);
+        now = atomic_load(&queue->closed) ? 0 : running(queue);
         if (now != queue->counted) {
             atomic_fetch_add(queue->share.running, now - queue->counted);
             atomic_store(queue->share.mine, now);
@@ -427,6 +428,11 @@ fdqueue_entry_t *fdqueue_pop(fdqueue_t *queue, int worker)
 
     ASSERT_STATE(self, WORKER_IDLE);
     apr_thread_mutex_lock(queue->lock);
+    if (atomic_load(&self->blocked)) {
+        atomic_store(&self->blocked, 0);
+        atomic_fetch_sub(&queue->blocked, 1);
+        publish(queue);
+    }
     while (!atomic_load(&queue->closed)
            && (room(queue) < 0 || !(entry = pop_any(queue)))) {
         sleep_until_woken(queue, self);
@@ -454,74 +460,96 @@ void fdqueue_done(fdqueue_t *queue, int worker)
 
 void fdqueue_close(fdqueue_t *queue)
 {
+    worker_t *worker;
+
+    apr_thread_mutex_lock(queue->lock);
     atomic_store(&queue->closed, 1);
+    publish(queue);
     /* One is enough: each that wakes to a closed queue wakes the next. */
-    wake_one(queue);
+    worker = claim_sleeper(queue);
+    apr_thread_mutex_unlock(queue->lock);
+    signal_worker(worker);
+}
+
+/* This worker was blocked with the entry it took at since: 1 if it still has
+ * that one. */
+static int mark_blocked(fdqueue_t *queue, int i, apr_time_t since)
+{
+    int is_same;
+
+    apr_thread_mutex_lock(queue->lock);
+    is_same = atomic_load(&queue->since[i]) == since;
+    if (is_same) {
+        atomic_store(&queue->workers[i].blocked, 1);
+        atomic_fetch_add(&queue->blocked, 1);
+        publish(queue);
+    }
+    apr_thread_mutex_unlock(queue->lock);
+    return is_same;
 }
 
 /*
- * How many workers are blocked, and how many of these have not been found so
- * before. One that only waits for a processor is not, unless it takes very
- * long: another one would wait for a processor, too.
+ * Find workers that are blocked, and have not been found so before: how many
+ * of them are asleep? One that only waits for a processor is not, unless it
+ * takes very long: another one would wait for a processor, too.
  */
-static int count_blocked(fdqueue_t *queue, apr_time_t now, int *newly)
+static int find_blocked(fdqueue_t *queue, apr_time_t now)
 {
-    int i, blocked = 0;
+    int i, found = 0;
 
     for (i = 0; i < queue->num_workers; i++) {
-        worker_t *worker = &queue->workers[i];
+        const worker_t *worker = &queue->workers[i];
         apr_time_t since = atomic_load(&queue->since[i]);
+        int asleep;
 
-        if (since == 0 || now - since < BLOCK_TIME) {
+        if (since == 0 || now - since < BLOCK_TIME
+            || atomic_load(&worker->blocked)) {
             continue;
         }
-        if (worker->blocked_since != since) {
-            int asleep = tasks_is_asleep(worker->task) != 0;
-
-            if (!asleep && now - since < LONG_TIME) {
-                continue;
-            }
-            worker->blocked_since = since;
-            *newly += asleep;
+        asleep = tasks_is_asleep(worker->task) != 0;
+        if (asleep || now - since >= LONG_TIME) {
+            found += mark_blocked(queue, i, since) && asleep;
         }
-        blocked++;
     }
-    return blocked;
+    return found;
 }
 
 void fdqueue_review(fdqueue_t *queue, apr_time_t now)
 {
     int extra = atomic_load(&queue->extra);
-    int blocked, newly = 0;
+    int found;
 
     atomic_store(&queue->now, now);
     if (queue->share.processors == 0
         || atomic_load(&queue->joined) == atomic_load(&queue->sleeping)) {
         return;
     }
-    blocked = count_blocked(queue, now, &newly);
-    if (newly > 0 && has_news(queue)) {
-        extra += 2 * newly;
+    found = find_blocked(queue, now);
+    if (found > 0 && has_news(queue)) {
+        extra += 2 * found;
         queue->changed_at = now;
     }
     else if (extra > 0 && now - queue->changed_at >= BLOCK_TIME) {
         extra -= (extra + 3) / 4;
         queue->changed_at = now;
     }
-    apr_thread_mutex_lock(queue->lock);
     atomic_store(&queue->extra,
                  extra < queue->num_workers ? extra : queue->num_workers);
-    atomic_store(&queue->blocked, blocked);
-    publish(queue);
-    apr_thread_mutex_unlock(queue->lock);
     wake_one(queue);
 }
 
 apr_time_t fdqueue_due(fdqueue_t *queue)
 {
-    return queue->share.processors > 0 && atomic_load(&queue->sleeping) > 0
-                   && has_news(queue) && !atomic_load(&queue->closed)
-               ? atomic_load(&queue->now) + BLOCK_TIME
+    if (queue->share.processors == 0 || atomic_load(&queue->closed)) {
+        return CLOCK_NEVER;
+    }
+    if (atomic_load(&queue->sleeping) > 0 && has_news(queue)) {
+        return atomic_load(&queue->now) + BLOCK_TIME;
+    }
+    /* Nothing waits here, but in other queues something may, behind one of
+     * ours that does not really run. */
+    return atomic_load(queue->share.mine) > 0
+               ? atomic_load(&queue->now) + LONG_TIME
                : CLOCK_NEVER;
 }
 

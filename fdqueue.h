@@ -98,7 +98,8 @@ void fdqueue_done(fdqueue_t *queue, int worker);
 
 /*
  * Make every pop, sleeping or future, return NULL; one that is under way on
- * another thread may still get its entry. [any]
+ * another thread may still get its entry. Its workers do not count among
+ * those that run any more. [any]
  */
 void fdqueue_close(fdqueue_t *queue);
 
@@ -116,7 +117,7 @@ void fdqueue_review(fdqueue_t *queue, apr_time_t now);
 void fdqueue_rest(fdqueue_t *queue);
 
 /* When to review again at the latest, CLOCK_NEVER if nothing waits for a
- * worker that could be woken. [listener] */
+ * worker that could be woken and none counts as running. [listener] */
 apr_time_t fdqueue_due(fdqueue_t *queue);
 
 /*

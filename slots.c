@@ -122,6 +122,13 @@ void slots_enter(slots_t *slots, int i, pid_t pid,
     ap_run_child_status(server, pid, generation, i, MPM_CHILD_STARTED);
 }
 
+/* Of the workers that a child said were running none is any more. */
+static void give_share_back(slots_t *slots, int i)
+{
+    atomic_fetch_sub(&slots->board->running,
+                     atomic_exchange(&slots->notes[i].running, 0));
+}
+
 void slots_leave(slots_t *slots, int i, server_rec *server)
 {
     slot_t *slot = &slots->slots[i];
@@ -135,8 +142,7 @@ void slots_leave(slots_t *slots, int i, server_rec *server)
     slot->pid = 0;
     atomic_store(&slots->notes[i].wants_relief, 0);
     atomic_store(&slots->notes[i].crowded, 0);
-    atomic_fetch_sub(&slots->board->running,
-                     atomic_exchange(&slots->notes[i].running, 0));
+    give_share_back(slots, i);
     if (slots->clients != NULL) {
         clients_give_back(slots->clients, i);
     }
@@ -178,6 +184,7 @@ void slots_clear(slots_t *slots)
             clients_give_back(slots->clients, i);
         }
         slots->slots[i].pid = 0;
+        give_share_back(slots, i);
     }
 }
 

@@ -362,9 +362,16 @@ static void push_later(void)
     push(7, FDQUEUE_LATER);
 }
 
-static void close_it(void)
+static void *close_it(void *data)
 {
     fdqueue_close(queue);
+    return data;
+}
+
+/* It waits for the worker's lock, or is through before: as it comes. */
+static void start_closing(void)
+{
+    pthread_create(&threads[1], NULL, close_it, NULL);
 }
 
 /* The worker found nothing, and is not among the sleepers yet: who pushes
@@ -385,8 +392,9 @@ START_TEST(a_close_while_falling_asleep)
 {
     create(1);
     fdqueue_join(queue, 0);
-    before_sleep = close_it;
+    before_sleep = start_closing;
     ck_assert_ptr_null(fdqueue_pop(queue, 0));
+    pthread_join(threads[1], NULL);
 }
 END_TEST
 

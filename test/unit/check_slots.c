@@ -691,6 +691,25 @@ START_TEST(a_scoreboard_not_to_be_trusted)
 }
 END_TEST
 
+START_TEST(shares_are_given_back)
+{
+    int i;
+
+    for (i = 0; i < 3; i++) {
+        slots_enter(&slots, i, 100 + i, GENERATION, 0, -1, &server);
+        atomic_store(&slots.notes[i].running, 2 + i);
+        atomic_fetch_add(&slots.board->running, 2 + i);
+    }
+    slots_leave(&slots, 1, &server);
+    ck_assert_int_eq(atomic_load(&slots.board->running), 2 + 4);
+    ck_assert_int_eq(atomic_load(&slots.notes[1].running), 0);
+    slots_leave(&slots, 1, &server);
+    ck_assert_int_eq(atomic_load(&slots.board->running), 2 + 4);
+    slots_clear(&slots);
+    ck_assert_int_eq(atomic_load(&slots.board->running), 0);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("slots");
@@ -701,6 +720,7 @@ static Suite *suite(void)
     tcase_add_test(tc, entering);
     tcase_add_test(tc, leaving);
     tcase_add_test(tc, leaving_gives_its_clients_back);
+    tcase_add_test(tc, shares_are_given_back);
     tcase_add_test(tc, a_slot_is_used_again);
     tcase_add_test(tc, free_slots_alternate_between_buckets);
     suite_add_tcase(s, tc);

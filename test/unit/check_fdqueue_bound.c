@@ -1,0 +1,503 @@
+/* Licensed to the Apache Software Foundation (ASF) under one or more
+ * contributor license agreements.  See the NOTICE file distributed with
+ * this work for additional information regarding copyright ownership.
+ * The ASF licenses this file to You under the Apache License, Version 2.0
+ * (the "License"); you may not use this file except in compliance with
+ * the License.  You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/*
+ * check_fdqueue_bound: how many workers run at a time, who is found blocked,
+ * and when the listener rests.
+ *
+ * Times are made up, and so is what the system says of a thread: the room is
+ * compiled into this program with our functions in front of those of tasks.
+ * Workers stay in their entries until they are let go.
+ */
+
+#include <check.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tasks.h"
+
+static atomic_int answer;     /* of tasks_is_asleep, for whomever */
+static atomic_int wakes;      /* of who rests */
+static int waits;             /* rests that slept */
+static void (*resting)(void); /* once, on the thread that rests */
+
+static int our_is_asleep(long task)
+{
+    (void)task;
+    return atomic_load(&answer);
+}
+
+static void our_wait(atomic_int *word, int value, apr_interval_time_t time)
+{
+    void (*happen)(void) = resting;
+
+    ck_assert_int_eq(atomic_load(word), value);
+    ck_assert(time > 0);
+    waits++;
+    resting = NULL;
+    if (happen) {
+        happen();
+    }
+}
+
+static void our_wake(atomic_int *word)
+{
+    ck_assert_int_eq(atomic_load(word), 0);
+    atomic_fetch_add(&wakes, 1);
+}
+
+/* With what we say of threads there is a bound on every system. */
+#undef TASKS_CAN_TELL
+#define TASKS_CAN_TELL 1
+#define tasks_is_asleep our_is_asleep
+#define tasks_wait our_wait
+#define tasks_wake our_wake
+#include "fdqueue.c"
+
+#define MAX_WORKERS 64
+#define START apr_time_from_sec(1000)
+
+/* A queue and its workers, as a child has them. */
+typedef struct crew_t {
+    fdqueue_t *queue;
+    int num_workers;
+    atomic_int mine;
+    atomic_int taken;    /* entries, ever */
+    atomic_int at_work;  /* workers with one */
+    sem_t go;            /* one of them may finish */
+    atomic_int numbers;
+    pthread_t threads[MAX_WORKERS];
+    fdqueue_entry_t entries[MAX_WORKERS];
+} crew_t;
+
+static apr_pool_t *pool;
+static atomic_int sum;
+static crew_t crews[2];
+static apr_time_t now;
+
+static void setup(void)
+{
+    memset(crews, 0, sizeof(crews));
+    atomic_store(&answer, 0);
+    now = START;
+    ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
+}
+
+static void teardown(void)
+{
+    apr_pool_destroy(pool);
+}
+
+static void create(crew_t *crew, int num_workers, int processors)
+{
+    fdqueue_share_t share = {&sum, &crew->mine, processors};
+
+    crew->num_workers = num_workers;
+    sem_init(&crew->go, 0, 0);
+    ck_assert_int_eq(fdqueue_create(&crew->queue, num_workers, &share, pool),
+                     APR_SUCCESS);
+    fdqueue_review(crew->queue, now);
+}
+
+static void *run_worker(void *data)
+{
+    crew_t *crew = data;
+    int number = atomic_fetch_add(&crew->numbers, 1);
+
+    fdqueue_join(crew->queue, number);
+    while (fdqueue_pop(crew->queue, number) != NULL) {
+        atomic_fetch_add(&crew->at_work, 1);
+        atomic_fetch_add(&crew->taken, 1);
+        while (sem_wait(&crew->go) != 0) {
+        }
+        atomic_fetch_sub(&crew->at_work, 1);
+        fdqueue_done(crew->queue, number);
+    }
+    return NULL;
+}
+
+/* Until that many entries have been taken, ever, that many workers are at
+ * one, and all others are asleep. */
+static void await(crew_t *crew, int taken, int at_work)
+{
+    while (atomic_load(&crew->taken) < taken
+           || atomic_load(&crew->at_work) != at_work
+           || atomic_load(&crew->queue->sleeping)
+                  != crew->num_workers - at_work) {
+        sched_yield();
+    }
+    ck_assert_int_eq(atomic_load(&crew->taken), taken);
+    ck_assert_int_eq(atomic_load(&crew->queue->waking), 0);
+}
+
+static void start(crew_t *crew, int num_workers, int processors)
+{
+    int i;
+
+    create(crew, num_workers, processors);
+    for (i = 0; i < num_workers; i++) {
+        ck_assert_int_eq(
+            pthread_create(&crew->threads[i], NULL, run_worker, crew), 0);
+    }
+    await(crew, 0, 0);
+    ck_assert_int_eq(atomic_load(&crew->mine), 0);
+}
+
+static void push(crew_t *crew, int n)
+{
+    fdqueue_entry_t *entry;
+    int i;
+
+    for (i = 0; i < n; i++) {
+        entry = &crew->entries[i];
+        fdqueue_push(crew->queue, &entry, FDQUEUE_NOW);
+    }
+}
+
+static void let_go(crew_t *crew, int n)
+{
+    while (n-- > 0) {
+        sem_post(&crew->go);
+    }
+}
+
+static void review(crew_t *crew, apr_interval_time_t later)
+{
+    now += later;
+    fdqueue_review(crew->queue, now);
+}
+
+static void end(crew_t *crew)
+{
+    int i;
+
+    fdqueue_close(crew->queue);
+    ck_assert_int_eq(atomic_load(&crew->mine), 0);
+    let_go(crew, MAX_WORKERS);
+    for (i = 0; i < crew->num_workers; i++) {
+        pthread_join(crew->threads[i], NULL);
+    }
+    ck_assert_int_eq(atomic_load(&crew->mine), 0);
+}
+
+static void assert_due(crew_t *crew, apr_time_t due)
+{
+    ck_assert_int_eq(fdqueue_due(crew->queue), due);
+}
+
+/* --- The bound ------------------------------------------------------------ */
+
+/* The parameter: that many processors. */
+START_TEST(no_more_run_than_processors)
+{
+    crew_t *crew = &crews[0];
+    int i;
+
+    start(crew, 8, _i);
+    push(crew, 6);
+    await(crew, _i, _i);
+    ck_assert_int_eq(atomic_load(&sum), _i);
+    for (i = _i + 1; i <= 6; i++) {
+        let_go(crew, 1);
+        await(crew, i, _i);
+        ck_assert_int_eq(atomic_load(&sum), _i);
+    }
+    let_go(crew, _i);
+    await(crew, 6, 0);
+    ck_assert_int_eq(atomic_load(&sum), 0);
+    end(crew);
+}
+END_TEST
+
+START_TEST(no_share_no_bound)
+{
+    crew_t *crew = &crews[0];
+
+    start(crew, 8, 0);
+    push(crew, 8);
+    await(crew, 8, 8);
+    assert_due(crew, CLOCK_NEVER);
+    review(crew, LONG_TIME);
+    ck_assert_int_eq(atomic_load(&sum), 0);
+    end(crew);
+}
+END_TEST
+
+START_TEST(who_sleeps_is_found_in_time)
+{
+    crew_t *crew = &crews[0];
+
+    start(crew, 8, 1);
+    push(crew, 2);
+    await(crew, 1, 1);
+    assert_due(crew, START + BLOCK_TIME);
+    atomic_store(&answer, 1);
+    review(crew, BLOCK_TIME - 1);
+    await(crew, 1, 1);
+    review(crew, 1);
+    await(crew, 2, 2);
+    end(crew);
+}
+END_TEST
+
+/* Nor is one of whom nothing can be known waited for. */
+START_TEST(who_cannot_be_asked_is_blocked)
+{
+    crew_t *crew = &crews[0];
+
+    start(crew, 8, 1);
+    push(crew, 2);
+    await(crew, 1, 1);
+    atomic_store(&answer, -1);
+    review(crew, BLOCK_TIME);
+    await(crew, 2, 2);
+    end(crew);
+}
+END_TEST
+
+START_TEST(who_runs_is_not_blocked_until_late)
+{
+    crew_t *crew = &crews[0];
+
+    start(crew, 8, 1);
+    push(crew, 2);
+    await(crew, 1, 1);
+    review(crew, BLOCK_TIME);
+    review(crew, LONG_TIME - BLOCK_TIME - 1);
+    await(crew, 1, 1);
+    review(crew, 1);
+    await(crew, 2, 2);
+    end(crew);
+}
+END_TEST
+
+/* Each time twice as many as were found, so in a few times all. */
+START_TEST(many_that_block_all_start)
+{
+    crew_t *crew = &crews[0];
+    int at_work = 1, reviews = 0;
+
+    start(crew, MAX_WORKERS, 1);
+    atomic_store(&answer, 1);
+    push(crew, MAX_WORKERS);
+    await(crew, 1, 1);
+    while (at_work < MAX_WORKERS) {
+        int before = at_work;
+
+        ck_assert_int_lt(reviews++, 7);
+        review(crew, BLOCK_TIME);
+        do {
+            sched_yield();
+            at_work = atomic_load(&crew->at_work);
+        } while (wakes_one(crew->queue)
+                 || atomic_load(&crew->queue->waking)
+                 || at_work + atomic_load(&crew->queue->sleeping)
+                        != MAX_WORKERS
+                 || at_work != atomic_load(&crew->at_work));
+        ck_assert_int_gt(at_work, before);
+    }
+    ck_assert_int_gt(reviews, 3); /* it is a bound after all */
+    end(crew);
+}
+END_TEST
+
+START_TEST(who_was_blocked_and_sleeps_is_counted_once)
+{
+    crew_t *crew = &crews[0];
+    int round;
+
+    start(crew, 8, 1);
+    for (round = 1; round <= 3; round++) {
+        push(crew, 1);
+        await(crew, round, 1);
+        ck_assert_int_eq(atomic_load(&sum), 1);
+        atomic_store(&answer, 1);
+        review(crew, BLOCK_TIME);
+        ck_assert_int_eq(atomic_load(&sum), 0);
+        let_go(crew, 1);
+        await(crew, round, 0);
+        ck_assert_int_eq(atomic_load(&sum), 0);
+    }
+    end(crew);
+}
+END_TEST
+
+START_TEST(extra_ones_become_fewer)
+{
+    crew_t *crew = &crews[0];
+    int i;
+
+    start(crew, 8, 1);
+    push(crew, 4);
+    await(crew, 1, 1);
+    atomic_store(&answer, 1);
+    review(crew, BLOCK_TIME);
+    ck_assert_int_eq(atomic_load(&crew->queue->extra), 2);
+    await(crew, 4, 4);
+    let_go(crew, 4);
+    await(crew, 4, 0);
+    atomic_store(&answer, 0);
+    push(crew, 1);
+    await(crew, 5, 1);
+    for (i = 0; i < 2; i++) {
+        review(crew, BLOCK_TIME);
+    }
+    ck_assert_int_eq(atomic_load(&crew->queue->extra), 0);
+    end(crew);
+}
+END_TEST
+
+START_TEST(two_queues_share_the_processors)
+{
+    crew_t *one = &crews[0], *other = &crews[1];
+
+    start(one, 8, 2);
+    start(other, 8, 2);
+    push(one, 2);
+    await(one, 2, 2);
+    push(other, 3);
+    await(other, 1, 1); /* one may run in any case */
+    ck_assert_int_eq(atomic_load(&sum), 3);
+    /* Nothing waits in the one, but others must get to know. */
+    assert_due(one, START + LONG_TIME);
+    atomic_store(&answer, 1);
+    review(one, BLOCK_TIME);
+    ck_assert_int_eq(atomic_load(&sum), 1);
+    assert_due(one, CLOCK_NEVER);
+    atomic_store(&answer, 0);
+    review(other, 0);
+    await(other, 2, 2);
+    ck_assert_int_eq(atomic_load(&sum), 2);
+    end(one);
+    ck_assert_int_eq(atomic_load(&sum), 2);
+    end(other);
+    ck_assert_int_eq(atomic_load(&sum), 0);
+}
+END_TEST
+
+START_TEST(closing_leaves_nothing_in_the_share)
+{
+    crew_t *crew = &crews[0];
+
+    start(crew, 4, 1);
+    push(crew, 3);
+    await(crew, 1, 1);
+    atomic_store(&answer, 1);
+    fdqueue_close(crew->queue);
+    ck_assert_int_eq(atomic_load(&sum), 0);
+    review(crew, LONG_TIME);
+    ck_assert_int_eq(atomic_load(&sum), 0);
+    assert_due(crew, CLOCK_NEVER);
+    end(crew);
+    ck_assert_int_eq(atomic_load(&sum), 0);
+}
+END_TEST
+
+/* --- Rest: all done by this thread ---------------------------------------- */
+
+static void pop_three(void)
+{
+    int i;
+
+    for (i = 0; i < 3; i++) {
+        ck_assert_int_eq(atomic_load(&wakes), 0);
+        ck_assert_ptr_nonnull(fdqueue_pop(crews[0].queue, 0));
+        fdqueue_done(crews[0].queue, 0);
+    }
+    ck_assert_int_eq(atomic_load(&wakes), 1);
+}
+
+START_TEST(rests_until_few_wait)
+{
+    crew_t *crew = &crews[0];
+
+    create(crew, 1, 1);
+    fdqueue_join(crew->queue, 0);
+    push(crew, REST_BELOW);
+    fdqueue_rest(crew->queue);
+    ck_assert_int_eq(waits, 0);
+    ck_assert_ptr_nonnull(fdqueue_pop(crew->queue, 0));
+    fdqueue_done(crew->queue, 0);
+    ck_assert_ptr_nonnull(fdqueue_pop(crew->queue, 0));
+    fdqueue_done(crew->queue, 0);
+    ck_assert_int_eq(atomic_load(&wakes), 0);
+    push(crew, REST_BELOW + 3);
+    resting = pop_three;
+    fdqueue_rest(crew->queue);
+    ck_assert_int_eq(waits, 1);
+    ck_assert_int_eq(atomic_load(&wakes), 1);
+    fdqueue_rest(crew->queue); /* few wait */
+    ck_assert_int_eq(waits, 1);
+}
+END_TEST
+
+START_TEST(without_a_bound_nobody_rests)
+{
+    crew_t *crew = &crews[0];
+
+    create(crew, 1, 0);
+    fdqueue_join(crew->queue, 0);
+    push(crew, 10);
+    fdqueue_rest(crew->queue);
+    ck_assert_int_eq(waits, 0);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("fdqueue_bound");
+    TCase *bound = tcase_create("bound");
+    TCase *rest = tcase_create("rest");
+
+    tcase_add_checked_fixture(bound, setup, teardown);
+    /* Reached only where somebody waits for ever. */
+    tcase_set_timeout(bound, 10);
+    tcase_add_loop_test(bound, no_more_run_than_processors, 1, 3);
+    tcase_add_test(bound, no_share_no_bound);
+    tcase_add_test(bound, who_sleeps_is_found_in_time);
+    tcase_add_test(bound, who_cannot_be_asked_is_blocked);
+    tcase_add_test(bound, who_runs_is_not_blocked_until_late);
+    tcase_add_test(bound, many_that_block_all_start);
+    tcase_add_test(bound, who_was_blocked_and_sleeps_is_counted_once);
+    tcase_add_test(bound, extra_ones_become_fewer);
+    tcase_add_test(bound, two_queues_share_the_processors);
+    tcase_add_test(bound, closing_leaves_nothing_in_the_share);
+    suite_add_tcase(s, bound);
+
+    tcase_add_checked_fixture(rest, setup, teardown);
+    tcase_add_test(rest, rests_until_few_wait);
+    tcase_add_test(rest, without_a_bound_nobody_rests);
+    suite_add_tcase(s, rest);
+    return s;
+}
+
+int main(void)
+{
+    SRunner *runner;
+    int failed;
+
+    apr_initialize();
+    runner = srunner_create(suite());
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    apr_terminate();
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -15,6 +15,8 @@
 """basics: what every file of this directory needs."""
 """Pipelining: requests that are there before the last one is answered."""
 
+import os
+import threading
 import time
 
 import wire
@@ -166,3 +168,29 @@ def half_closed_after_the_last(t):
     conn.shutdown_write()
     answers(t, conn, [pattern(100000)] * 10, "ten")
     t.equal(conn.read_to_eof(), b"", "then")
+
+
+@test(stock="fails: a worker stays with its connection", item="6.5")
+def others_get_their_turn(t):
+    """One worker, and a client with thousands of requests on their way: who
+    comes meanwhile is answered amid them, which the log's order shows."""
+    s = serve(t, threads=1, docs={"a": b"first\n", "b": b"second\n"},
+              conf='LogFormat "%U" path\nCustomLog "turns.log" path')
+    count = 4000
+    greedy = s.conn()
+    greedy.get("/a")  # one that has sent nothing has the only worker
+    other = s.conn()
+    sender = threading.Thread(
+        target=lambda: greedy.send(greedy.format("/a") * count))
+    other.get("/b")
+    sender.start()
+    answers(t, greedy, [b"first\n"], "greedy")
+    other.send(other.format("/b"))
+    answers(t, greedy, [b"first\n"] * (count - 1), "greedy")
+    answers(t, other, [b"second\n"], "other")
+    sender.join()
+    with open(os.path.join(s.root, "turns.log"), encoding="ascii") as log:
+        turns = log.read().split()
+    t.equal(turns.count("/b"), 2, "the other's lines")
+    t.check(turns[2:].index("/b") < count,
+            "its turn came after %d of %d" % (turns[2:].index("/b"), count))

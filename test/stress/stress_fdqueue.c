@@ -24,7 +24,9 @@
  *           a lost wake-up hangs here;
  * blocks:   64 handlers that all wait for each other are all started;
  * later:    a LATER entry waits for eight pops at most;
- * closings: closing loses no worker and no entry.
+ * closings: closing loses no worker and no entry;
+ * bound:    two queues that share the processors, whose handlers sleep, spin
+ *           or do nothing: all is handled, and then none counts as running.
  */
 
 #include <stdatomic.h>
@@ -32,6 +34,7 @@
 
 #include "apr_general.h"
 
+#include "clock.h"
 #include "fdqueue.h"
 #include "stress.h"
 
@@ -68,6 +71,7 @@ struct crew_t {
     int next[PRODUCERS][2];     /* order: the number that must come */
     pthread_barrier_t together; /* pings, blocks */
     atomic_int now_pops;        /* later */
+    atomic_int over;            /* bound */
 };
 
 typedef struct {
@@ -98,7 +102,9 @@ static void *run_worker(void *data)
     return NULL;
 }
 
-static void start_crew(crew_t *crew, int num_workers, handle_fn_t *handle)
+static void start_bound_crew(crew_t *crew, int num_workers,
+                             handle_fn_t *handle,
+                             const fdqueue_share_t *share)
 {
     int i;
 
@@ -106,7 +112,7 @@ static void start_crew(crew_t *crew, int num_workers, handle_fn_t *handle)
     crew->num_workers = num_workers;
     crew->handle = handle;
     MUST(apr_pool_create(&crew->pool, NULL) == APR_SUCCESS);
-    MUST(fdqueue_create(&crew->queue, num_workers, NULL, crew->pool)
+    MUST(fdqueue_create(&crew->queue, num_workers, share, crew->pool)
          == APR_SUCCESS);
     for (i = 0; i < num_workers; i++) {
         member_t *worker = &crew->workers[i];
@@ -115,6 +121,11 @@ static void start_crew(crew_t *crew, int num_workers, handle_fn_t *handle)
         worker->number = i;
         worker->thread = stress_start(run_worker, worker);
     }
+}
+
+static void start_crew(crew_t *crew, int num_workers, handle_fn_t *handle)
+{
+    start_bound_crew(crew, num_workers, handle, NULL);
 }
 
 /* Close, and return how many NOW entries were left. */
@@ -431,6 +442,80 @@ static int closings(crew_t *crew, int rounds)
     return rounds;
 }
 
+/* --- bound ---------------------------------------------------------------- */
+
+static void handle_variously(crew_t *crew, item_t *item)
+{
+    apr_time_t until = clock_now() + 50;
+
+    switch (item->number % 64) {
+    case 1:
+        usleep(1500);
+        break;
+    case 2:
+        while (clock_now() < until) {
+        }
+        break;
+    }
+    handle_any(crew, item);
+}
+
+/* As a listener does. */
+static void *run_reviewer(void *data)
+{
+    crew_t *crew = data;
+
+    while (!atomic_load(&crew->over)) {
+        apr_time_t now = clock_now();
+        apr_time_t due;
+
+        fdqueue_review(crew->queue, now);
+        fdqueue_rest(crew->queue);
+        due = fdqueue_due(crew->queue);
+        if (due > now) {
+            usleep(due - now < 1000 ? (useconds_t)(due - now) : 1000);
+        }
+    }
+    return NULL;
+}
+
+static int bound(int rounds, int count)
+{
+    static crew_t crews[2];
+    atomic_int running = 0, mine[2] = {0, 0};
+    producer_t producers[2][PRODUCERS];
+    pthread_t reviewers[2];
+    int round, i;
+
+    for (round = 0; round < rounds; round++) {
+        for (i = 0; i < 2; i++) {
+            fdqueue_share_t share = {&running, &mine[i], 2};
+
+            start_bound_crew(&crews[i], 16, handle_variously, &share);
+            reviewers[i] = stress_start(run_reviewer, &crews[i]);
+            start_producers(producers[i], &crews[i], count, 1);
+        }
+        for (i = 0; i < 2; i++) {
+            await_quiet(&crews[i], PRODUCERS * count);
+            join_producers(producers[i], PRODUCERS);
+        }
+        /* Idle is not yet asleep. */
+        while (atomic_load(&running) != 0 || atomic_load(&mine[0]) != 0
+               || atomic_load(&mine[1]) != 0) {
+            sched_yield();
+        }
+        for (i = 0; i < 2; i++) {
+            atomic_store(&crews[i].over, 1);
+            stress_join(reviewers[i]);
+            MUST(end_crew(&crews[i]) == 0);
+            end_producers(producers[i], 1);
+            MUST(atomic_load(&mine[i]) == 0);
+        }
+        MUST(atomic_load(&running) == 0);
+    }
+    return rounds * 2 * PRODUCERS * count;
+}
+
 int main(int argc, char **argv)
 {
     int n = stress_iterations(argc, argv);
@@ -445,7 +530,8 @@ int main(int argc, char **argv)
                              + pings(&crew, 2, 3, n / 8 + 1));
     printf("%d blocks of %d, ", blocks(&crew, n / 500 + 1), MAX_WORKERS);
     printf("%d later, ", later(&crew, n / 4 + 1));
-    printf("%d closings\n", closings(&crew, n / 200 + 1));
+    printf("%d closings, ", closings(&crew, n / 200 + 1));
+    printf("%d within the bound\n", bound(10, n / 200 + 1));
     apr_terminate();
     return EXIT_SUCCESS;
 }

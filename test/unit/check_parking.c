@@ -632,6 +632,65 @@ START_TEST(find_looks_at_all_with_the_tag)
 }
 END_TEST
 
+static int rested(apr_time_t now, apr_time_t *due)
+{
+    *due = CLOCK_NEVER;
+    return number_of(parking_find_rested(parking, 1, 10 * MSEC, now, due));
+}
+
+START_TEST(rested_are_found_in_order_and_once)
+{
+    apr_time_t due;
+
+    put(0, 1, 90 * MSEC, 0);
+    put(1, 1, 90 * MSEC, 1 * MSEC);
+    put(2, 1, 90 * MSEC, 2 * MSEC);
+    put(3, 1, 90 * MSEC, 3 * MSEC);
+    put(4, 1, 10 * MSEC, 0);  /* over when it would be rested */
+    put(5, 2, 90 * MSEC, 0);  /* not asked for */
+    wait_at(3 * MSEC, CLOCK_NEVER);
+    ck_assert_int_eq(rested(10 * MSEC - 1, &due), -1);
+    ck_assert_int_eq(due, 10 * MSEC);
+    ck_assert_int_eq(rested(11 * MSEC, &due), 0);
+    ck_assert_int_eq(rested(11 * MSEC, &due), 1);
+    ck_assert_int_eq(rested(11 * MSEC, &due), -1);
+    ck_assert_int_eq(due, 12 * MSEC);
+    /* Those taken are skipped, whether they had been found or not. */
+    ck_assert_int_eq(take(1, PARKING_EVICTED), 1);
+    ck_assert_int_eq(take(2, PARKING_EVICTED), 1);
+    ck_assert_int_eq(rested(12 * MSEC, &due), -1);
+    ck_assert_int_eq(due, 13 * MSEC);
+    ck_assert_int_eq(rested(50 * MSEC, &due), 3);
+    ck_assert_int_eq(rested(50 * MSEC, &due), -1);
+    ck_assert_int_eq(due, CLOCK_NEVER);
+    /* Who comes back is found again. */
+    put(1, 1, 90 * MSEC, 50 * MSEC);
+    wait_at(50 * MSEC, CLOCK_NEVER);
+    ck_assert_int_eq(rested(59 * MSEC, &due), -1);
+    ck_assert_int_eq(due, 60 * MSEC);
+    ck_assert_int_eq(rested(60 * MSEC, &due), 1);
+}
+END_TEST
+
+static void look_for_rested(void)
+{
+    apr_time_t due;
+
+    wait_at(20 * MSEC, CLOCK_NEVER);
+    ck_assert_int_eq(rested(20 * MSEC, &due), -1);
+    ck_assert_int_eq(due, 21 * MSEC);
+}
+
+START_TEST(rested_but_still_being_armed)
+{
+    apr_time_t due;
+
+    after_add = look_for_rested;
+    put(0, 1, 90 * MSEC, 0);
+    ck_assert_int_eq(rested(21 * MSEC, &due), 0);
+}
+END_TEST
+
 static void note_visit(const parked_t *parked, void *baton)
 {
     ((int *)baton)[number_of(parked)]++;
@@ -1129,6 +1188,8 @@ static void add_tests(Suite *s)
     tcase_add_test(tc, count_is_of_what_the_listener_has_seen);
     tcase_add_test(tc, oldest_is_who_is_parked_longest);
     tcase_add_test(tc, find_looks_at_all_with_the_tag);
+    tcase_add_test(tc, rested_are_found_in_order_and_once);
+    tcase_add_test(tc, rested_but_still_being_armed);
     tcase_add_test(tc, visit_looks_at_all);
     tcase_add_test(tc, shorten_cuts_those_with_the_tag);
     tcase_add_test(tc, shorten_to_nothing);

@@ -24,10 +24,14 @@
 
 #include <check.h>
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <malloc.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "apr_allocator.h"
 #include "apr_general.h"
+#include "apr_strings.h"
 
 #include "ptrans.h"
 
@@ -296,6 +300,75 @@ START_TEST(after_stop_take_works_and_nothing_is_kept)
 }
 END_TEST
 
+/* Only glibc's own malloc says how much of it is in use; an APR may have its
+ * memory of the system itself, which Linux tells. */
+#if defined(__linux__) && defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)         \
+    && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define CAN_COUNT 1
+static size_t in_use(void)
+{
+    char text[64] = "";
+    int fd = open("/proc/self/statm", O_RDONLY);
+
+    ck_assert(fd >= 0 && read(fd, text, sizeof(text) - 1) > 0);
+    close(fd);
+    return mallinfo2().uordblks
+           + strtoul(text, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
+}
+#else
+#define CAN_COUNT 0
+static size_t in_use(void)
+{
+    return 0;
+}
+#endif
+
+/* Leave three nodes in the allocator, as requests do, if it keeps them. */
+static size_t used_after_use(apr_pool_t *taken)
+{
+    apr_allocator_t *allocator = apr_pool_allocator_get(taken);
+    apr_memnode_t *nodes[3];
+    int i;
+
+    for (i = 0; i < 3; i++) {
+        nodes[i] = apr_allocator_alloc(allocator, 1);
+        ck_assert_ptr_nonnull(nodes[i]);
+        nodes[i]->next = NULL;
+    }
+    for (i = 0; i < 3; i++) {
+        apr_allocator_free(allocator, nodes[i]);
+    }
+    return in_use();
+}
+
+START_TEST(a_trimmed_pool_gives_its_memory_back)
+{
+    apr_pool_t *taken;
+    const char *text;
+    size_t before, after, untrimmed;
+
+    ck_assert_int_eq(ptrans_create(&ptrans, parent, 8 * MAX_FREE, 0, pool),
+                     APR_SUCCESS);
+    taken = take();
+    text = apr_pstrdup(taken, "kept");
+    before = used_after_use(taken);
+    ptrans_trim(ptrans, taken);
+    after = in_use();
+    if (CAN_COUNT) {
+        ck_assert_uint_ge(before, after + 3 * 8192);
+    }
+    ck_assert_str_eq(text, "kept");
+    /* As before, what comes from now on is kept. */
+    untrimmed = used_after_use(taken);
+    if (CAN_COUNT) {
+        ck_assert_uint_ge(untrimmed, after + 3 * 8192);
+    }
+    ck_assert_ptr_nonnull(apr_palloc(taken, 100000));
+    put(taken);
+    ck_assert_ptr_eq(take(), taken);
+}
+END_TEST
+
 START_TEST(no_memory_is_an_error)
 {
     apr_pool_t *taken = pool;
@@ -348,6 +421,7 @@ static Suite *suite(void)
     tcase_add_test(limits, max_zero_keeps_all);
     tcase_add_test(limits, stop_frees_what_is_kept);
     tcase_add_test(limits, after_stop_take_works_and_nothing_is_kept);
+    tcase_add_test(limits, a_trimmed_pool_gives_its_memory_back);
     tcase_add_test(limits, no_memory_is_an_error);
     suite_add_tcase(s, limits);
     return s;

@@ -1,0 +1,153 @@
+/* Licensed to the Apache Software Foundation (ASF) under one or more
+ * contributor license agreements.  See the NOTICE file distributed with
+ * this work for additional information regarding copyright ownership.
+ * The ASF licenses this file to You under the Apache License, Version 2.0
+ * (the "License"); you may not use this file except in compliance with
+ * the License.  You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/*
+ * check_tasks: what the system says of threads that sleep, run and are gone.
+ */
+
+#include <check.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "apr_general.h"
+
+#include "tasks.h"
+
+static atomic_long task;
+static atomic_int over;
+
+static void *spin(void *data)
+{
+    atomic_store(&task, tasks_self());
+    while (!atomic_load(&over)) {
+    }
+    return data;
+}
+
+static void *sleep_on(void *data)
+{
+    int *ends = data;
+    char c;
+
+    atomic_store(&task, tasks_self());
+    while (read(ends[0], &c, 1) < 0) {
+    }
+    return NULL;
+}
+
+static pthread_t start(void *(*fn)(void *), void *data)
+{
+    pthread_t thread;
+
+    atomic_store(&task, 0);
+    ck_assert_int_eq(pthread_create(&thread, NULL, fn, data), 0);
+    while (TASKS_CAN_TELL && atomic_load(&task) == 0) {
+        sched_yield();
+    }
+    return thread;
+}
+
+START_TEST(a_thread_that_runs)
+{
+    pthread_t thread = start(spin, NULL);
+    int i;
+
+    for (i = 0; i < 100; i++) {
+        ck_assert_int_eq(tasks_is_asleep(atomic_load(&task)),
+                         TASKS_CAN_TELL ? 0 : -1);
+    }
+    atomic_store(&over, 1);
+    pthread_join(thread, NULL);
+    ck_assert_int_eq(
+        tasks_is_asleep(tasks_self()), TASKS_CAN_TELL ? 0 : -1);
+}
+END_TEST
+
+START_TEST(a_thread_that_sleeps_and_one_that_is_gone)
+{
+    pthread_t thread;
+    int ends[2];
+
+    ck_assert_int_eq(pipe(ends), 0);
+    thread = start(sleep_on, ends);
+    /* It is on its way there: the alarm ends this if it is never seen. */
+    while (tasks_is_asleep(atomic_load(&task)) != (TASKS_CAN_TELL ? 1 : -1)) {
+        sched_yield();
+    }
+    ck_assert_int_eq(write(ends[1], "x", 1), 1);
+    pthread_join(thread, NULL);
+    /* The system may need a moment to forget it. */
+    while (tasks_is_asleep(atomic_load(&task)) != -1) {
+        sched_yield();
+    }
+}
+END_TEST
+
+static void *wake(void *data)
+{
+    atomic_int *word = data;
+
+    atomic_store(word, 0);
+    tasks_wake(word);
+    return NULL;
+}
+
+START_TEST(a_wait_ends)
+{
+    atomic_int word = 1;
+    pthread_t thread;
+
+    tasks_wait(&word, 0, apr_time_from_sec(3600)); /* it is not that */
+    tasks_wait(&word, 1, 1000);                    /* nobody wakes us */
+    ck_assert_int_eq(pthread_create(&thread, NULL, wake, &word), 0);
+    while (atomic_load(&word) == 1) {
+        tasks_wait(&word, 1, apr_time_from_sec(3600));
+    }
+    pthread_join(thread, NULL);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("tasks");
+    TCase *tc = tcase_create("tasks");
+
+    tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, a_thread_that_runs);
+    tcase_add_test(tc, a_thread_that_sleeps_and_one_that_is_gone);
+    if (TASKS_CAN_TELL) {
+        tcase_add_test(tc, a_wait_ends);
+    }
+    suite_add_tcase(s, tc);
+    return s;
+}
+
+int main(void)
+{
+    SRunner *runner;
+    int failed;
+
+    apr_initialize();
+    runner = srunner_create(suite());
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    apr_terminate();
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

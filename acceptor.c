@@ -29,6 +29,7 @@
 #include "clock.h"
 #include "conn.h"
 #include "quota.h"
+#include "shortage.h"
 #include "siblings.h"
 
 APLOG_USE_MODULE(mpm_event);
@@ -41,13 +42,6 @@ APLOG_USE_MODULE(mpm_event);
 
 /* A backlog's worth: taken from each socket before it is closed. */
 #define EMPTY_MAX 512
-
-/* First and longest pause when descriptors or memory run short. */
-#define SHORTAGE_PAUSE apr_time_from_msec(50)
-#define SHORTAGE_PAUSE_MAX apr_time_from_msec(800)
-
-/* A shortage is over when there was none for so long. */
-#define SHORTAGE_CALM apr_time_from_sec(5)
 
 typedef struct door_t {
     parking_kind_e kind; /* const; first, as parking wants it */
@@ -67,10 +61,7 @@ struct acceptor_t {
     int closed;               /* listener */
     int max_conns;            /* const; MaxConnectionsPerChild, 0: any */
     int accepted;             /* listener; counted up to max_conns */
-    apr_interval_time_t pause; /* listener: of the shortage going on, or 0 */
-    apr_time_t retry_at;      /* listener: when that pause is over */
-    apr_time_t calm_at;       /* listener: the shortage is over if there is
-                               * none before this; CLOCK_NEVER: none is on */
+    shortage_t shortage;      /* listener: of descriptors or memory */
     atomic_int full;          /* listener writes, workers read: paused
                                * because of the rule */
 };
@@ -104,8 +95,7 @@ acceptor_t *acceptor_create(runtime_t *runtime, ap_listen_rec *listeners,
     a->siblings = siblings_create(runtime, &a->knocker, pool);
     a->runtime = runtime;
     a->max_conns = max_conns > 0 ? max_conns : 0;
-    a->retry_at = CLOCK_NEVER;
-    a->calm_at = CLOCK_NEVER;
+    shortage_init(&a->shortage);
     atomic_init(&a->full, 1);
     return a;
 }
@@ -124,28 +114,18 @@ static int admits(const acceptor_t *a)
  * a while, longer each time, and say so once. */
 static void begin_pause(acceptor_t *a, apr_status_t rv, apr_time_t now)
 {
-    if (a->calm_at == CLOCK_NEVER) {
+    if (shortage_begins(&a->shortage, now)) {
         ap_log_error(APLOG_MARK, APLOG_ERR, rv, a->runtime->server,
                      APLOGNO(02179) "cannot accept a connection: no new ones "
                      "until that is over");
     }
-    a->calm_at = now + SHORTAGE_CALM;
-    if (a->pause == 0) {
-        a->pause = SHORTAGE_PAUSE;
-    }
-    else if (a->pause < SHORTAGE_PAUSE_MAX) {
-        a->pause *= 2;
-    }
-    a->retry_at = now + a->pause;
 }
 
 /* After a while without: the shortage is over, whether anybody has come to
  * be accepted meanwhile or not. */
 static void end_shortage(acceptor_t *a, apr_time_t now)
 {
-    if (now >= a->calm_at) {
-        a->calm_at = CLOCK_NEVER;
-        a->pause = 0;
+    if (shortage_ends(&a->shortage, now)) {
         ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, a->runtime->server,
                      "accepting connections again");
     }
@@ -211,7 +191,7 @@ static apr_status_t accept_one(acceptor_t *a, ap_listen_rec *lr)
         ptrans_put(rt->ptrans, &pool);
         return rv;
     }
-    a->pause = 0;
+    shortage_eases(&a->shortage);
     client = quota_enter(rt, csd);
     if (client == CLIENTS_REFUSED) {
         apr_socket_close(csd);
@@ -288,7 +268,7 @@ static void accept_at(acceptor_t *a, door_t *door, apr_time_t now)
         apr_status_t rv;
 
         if (!a->watching || is_done(a) || !admits(a)
-            || a->retry_at != CLOCK_NEVER) {
+            || shortage_pauses(&a->shortage, now)) {
             return;
         }
         if (is_ahead(a)) {
@@ -372,9 +352,6 @@ void acceptor_review(acceptor_t *a, apr_time_t now)
         return;
     }
     end_shortage(a, now);
-    if (a->retry_at <= now) {
-        a->retry_at = CLOCK_NEVER;
-    }
     if (atomic_load(&rt->resting)) {
         rest(a);
         return;
@@ -391,7 +368,7 @@ void acceptor_review(acceptor_t *a, apr_time_t now)
     if (open) {
         atomic_store(&a->full, 0);
     }
-    open = open && a->retry_at == CLOCK_NEVER;
+    open = open && !shortage_pauses(&a->shortage, now);
     if (open && !a->watching) {
         ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, rt->server,
                      APLOGNO(00457) "Accepting new connections: %d active "
@@ -420,7 +397,7 @@ void acceptor_review(acceptor_t *a, apr_time_t now)
 
 int acceptor_is_short(const acceptor_t *a)
 {
-    return a->pause != 0;
+    return shortage_is_on(&a->shortage);
 }
 
 int acceptor_is_full(const acceptor_t *a)
@@ -445,10 +422,7 @@ int acceptor_is_wanted(const acceptor_t *a)
 
 apr_time_t acceptor_due(const acceptor_t *a)
 {
-    if (a->closed) {
-        return CLOCK_NEVER;
-    }
-    return a->retry_at < a->calm_at ? a->retry_at : a->calm_at;
+    return a->closed ? CLOCK_NEVER : shortage_due(&a->shortage);
 }
 
 void acceptor_nudge(acceptor_t *a)

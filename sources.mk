@@ -15,6 +15,7 @@ EVENT_SOURCES = \
     listener.c \
     acceptor.c \
     siblings.c \
+    shortage.c \
     worker.c \
     conn.c \
     request.c \

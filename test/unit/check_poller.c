@@ -124,11 +124,12 @@ START_TEST(disarmed)
 }
 END_TEST
 
+/* The parameter: exclusively? */
 START_TEST(watched_until_it_is_unwatched)
 {
     int round;
 
-    ck_assert_int_eq(poller_watch(poller, &entry.pfd), APR_SUCCESS);
+    ck_assert_int_eq(poller_watch(poller, &entry.pfd, _i), APR_SUCCESS);
     say();
     for (round = 0; round < 3; round++) {
         ck_assert_int_eq(events(), 1);
@@ -209,7 +210,7 @@ static Suite *suite(void)
     tcase_add_test(tc, one_event_an_arming);
     tcase_add_test(tc, and_again);
     tcase_add_test(tc, disarmed);
-    tcase_add_test(tc, watched_until_it_is_unwatched);
+    tcase_add_loop_test(tc, watched_until_it_is_unwatched, 0, 2);
     tcase_add_test(tc, a_wakeup_before_a_wait);
     tcase_add_test(tc, a_wakeup_by_another_thread);
     tcase_add_test(tc, refused);

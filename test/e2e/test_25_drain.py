@@ -171,9 +171,10 @@ def new_generation_that_cannot_start(t):
 
 @test(stock="fails: the child ends", item="issue 2.8")
 def shortage_ends_though_nobody_comes(t):
-    """One child is out of descriptors, its sibling takes what comes: when
-    nobody comes any more the first one's shortage is over, and said to be."""
-    s = t.server(threads=2, processes=2)
+    """One child is out of descriptors, its sibling takes what comes, though
+    the first one is told of it: when nobody comes any more the first one's
+    shortage is over, and said to be."""
+    s = t.server(threads=4, processes=2)
     short = s.children()[0]
     # Only the user the child runs as may do this everywhere.
     subprocess.run(["prlimit", "--pid", str(short), "--nofile=3:"],
@@ -182,8 +183,12 @@ def shortage_ends_though_nobody_comes(t):
                       for name, field in (("group", "Gid"), ("user", "Uid"))
                       if os.geteuid() == 0})
 
+    conns = []
+
     def said():
-        s.get("/")
+        if len(conns) < 8:  # with which the sibling is clearly ahead
+            conns.append(s.conn(timeout=5))
+            t.equal(conns[-1].get("/").status, 200, "served by the sibling")
         return s.log_lines("AH02179:")
 
     wait_until(said, 10, "the shortage")

@@ -28,6 +28,7 @@
 #include "acceptor.h"
 #include "clock.h"
 #include "conn.h"
+#include "heads.h"
 #include "quota.h"
 #include "shortage.h"
 #include "siblings.h"
@@ -105,7 +106,7 @@ static int admits(const acceptor_t *a)
     const runtime_t *rt = a->runtime;
 
     return acceptor_rule(status_limited_conns(&rt->status),
-                         fdqueue_idle(rt->queue),
+                         fdqueue_idle(rt->queue) - heads_young(rt->heads),
                          rt->settings->threads_per_child,
                          rt->settings->async_factor);
 }
@@ -200,10 +201,13 @@ static apr_status_t accept_one(acceptor_t *a, ap_listen_rec *lr)
     }
     conn = conn_make(rt, pool, csd);
     conn->client = client;
-    entry = &conn->entry;
     if (a->max_conns > 0) {
         count_conn(a, conn);
     }
+    if (heads_admit(rt->heads, &conn, lr->protocol)) {
+        return APR_SUCCESS;
+    }
+    entry = &conn->entry;
     CONN_GIVE(conn, CONN_OWNER_LISTENER, CONN_OWNER_QUEUE);
     fdqueue_push(rt->queue, &entry, FDQUEUE_NOW);
     return APR_SUCCESS;

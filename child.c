@@ -37,6 +37,7 @@
 #include "child.h"
 #include "clock.h"
 #include "conn.h"
+#include "heads.h"
 #include "listener.h"
 #include "worker.h"
 
@@ -233,6 +234,7 @@ static apr_status_t build_rooms(child_t *child)
                      APLOGNO(03102) "cannot build the runtime of this child");
         return rv;
     }
+    rt->heads = heads_create(rt, pool);
     rt->acceptor = acceptor_create(rt, start->listeners,
                                    ap_max_requests_per_child, pool);
     ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, start->server,

@@ -23,6 +23,8 @@
 #include "http_config.h"
 #include "http_connection.h"
 #include "http_log.h"
+#include "http_protocol.h"
+#include "http_ssl.h"
 #include "http_vhost.h"
 #include "mpm_common.h"
 #include "scoreboard.h"
@@ -121,11 +123,19 @@ conn_t *conn_make(runtime_t *runtime, apr_pool_t *pool, apr_socket_t *csd)
     }
     conn->counted = STATUS_NONE;
     conn->client = CLIENTS_UNCOUNTED;
+    conn->cs.state = CONN_STATE_PROCESSING;
+    conn->head.mark = 1;
     conn->since = clock_now();
     parking_init(&conn->parked, csd, pool);
     status_opened(&runtime->status);
     apr_pool_cleanup_register(pool, conn, forget, apr_pool_cleanup_null);
     return conn;
+}
+
+void conn_count(conn_t *conn, status_count_e count)
+{
+    status_move(&conn->runtime->status, conn->counted, count);
+    conn->counted = count;
 }
 
 void conn_set_state(conn_t *conn, conn_state_e state, int parked)
@@ -138,8 +148,7 @@ void conn_set_state(conn_t *conn, conn_state_e state, int parked)
         count = STATUS_NONE;
     }
     conn->cs.state = state;
-    status_move(&conn->runtime->status, conn->counted, count);
-    conn->counted = count;
+    conn_count(conn, count);
 }
 
 int conn_is_brief(const conn_t *conn)
@@ -156,7 +165,7 @@ void conn_unpark(conn_t *conn, parking_verdict_e verdict)
 {
     const conn_row_t *row = &rows[conn->cs.state];
 
-    if (verdict == PARKING_READY) {
+    if (verdict == PARKING_READY || conn->c == NULL) {
         conn_set_state(conn, row->ready, 0);
         return;
     }
@@ -165,6 +174,24 @@ void conn_unpark(conn_t *conn, parking_verdict_e verdict)
         conn_make_brief(conn);
     }
     conn_set_state(conn, row->expired, 0);
+}
+
+void conn_hand_over(conn_t **pconn, parking_verdict_e verdict)
+{
+    conn_t *conn = *pconn;
+    fdqueue_entry_t *entry = &conn->entry;
+    fdqueue_line_e line;
+
+    *pconn = NULL;
+    CONN_GIVE(conn, CONN_OWNER_PARKING, CONN_OWNER_QUEUE);
+    conn_unpark(conn, verdict);
+    line = (conn->cs.state == CONN_STATE_PROCESSING
+            || conn->cs.state == CONN_STATE_WRITE_COMPLETION)
+                   && !conn->head.later
+               ? FDQUEUE_NOW
+               : FDQUEUE_LATER;
+    conn->head.later = 0;
+    fdqueue_push(conn->runtime->queue, &entry, line);
 }
 
 static long conn_id(const runtime_t *runtime, int worker)
@@ -400,6 +427,21 @@ static apr_interval_time_t time_to_wait(const conn_t *conn)
     }
 }
 
+/* What the listener may look at while this is kept alive. HTTP/2 in clear
+ * may yet begin on a connection of HTTP/1: that has streams. */
+static conn_head_e head_to_come(conn_rec *c)
+{
+    if (c->clogging_input_filters) {
+        return CONN_HEAD_OTHER;
+    }
+    if (ap_ssl_conn_is_ssl(c)) {
+        return CONN_HEAD_TLS;
+    }
+    return strcmp(ap_get_protocol(c), AP_PROTOCOL_HTTP1) == 0
+               ? CONN_HEAD_CLEAR
+               : CONN_HEAD_OTHER;
+}
+
 int conn_park(conn_t **pconn)
 {
     conn_t *conn = *pconn;
@@ -414,6 +456,9 @@ int conn_park(conn_t **pconn)
     conn->cs.sense = CONN_SENSE_DEFAULT;
     if (conn->cs.state == CONN_STATE_KEEPALIVE) {
         ap_update_child_status(conn->sbh, SERVER_BUSY_KEEPALIVE, NULL);
+        if (conn->head.kind == CONN_HEAD_UNKNOWN) {
+            conn->head.kind = head_to_come(conn->c);
+        }
     }
     else if (conn->cs.state == CONN_STATE_ASYNC_WAITIO) {
         ap_update_child_status(conn->sbh, SERVER_BUSY_READ, NULL);
@@ -452,8 +497,7 @@ void conn_hold(conn_t **pconn)
     conn_t *conn = *pconn;
 
     *pconn = NULL;
-    status_move(&conn->runtime->status, conn->counted, STATUS_SUSPENDED);
-    conn->counted = STATUS_SUSPENDED;
+    conn_count(conn, STATUS_SUSPENDED);
     suspend(conn);
     CONN_GIVE(conn, CONN_OWNER_WORKER, CONN_OWNER_MODULE);
     held_put(conn->runtime->held, &conn->held);
@@ -474,7 +518,8 @@ void conn_report(const conn_t *conn, apr_time_t now)
                  "ending a connection of %s after %d s in state \"%s\"",
                  conn->c != NULL ? conn->c->client_ip : "an unknown client",
                  (int)apr_time_sec(now - conn->since),
-                 rows[conn->cs.state].name);
+                 conn->counted == STATUS_HEAD ? "waiting for a request"
+                                              : rows[conn->cs.state].name);
 }
 
 void conn_close(conn_t **pconn)

@@ -33,6 +33,7 @@
 #include "http_config.h"
 
 #include "fdqueue.h"
+#include "gate.h"
 #include "held.h"
 #include "parking.h"
 #include "runtime.h"
@@ -81,6 +82,32 @@ typedef struct conn_row_t {
     int polite;             /* short linger when it expires */
 } conn_row_t;
 
+/* What may follow on a kept-alive connection. */
+typedef enum {
+    CONN_HEAD_UNKNOWN, /* it has not been kept alive yet */
+    CONN_HEAD_OTHER,   /* nobody can tell */
+    CONN_HEAD_CLEAR,   /* a request in HTTP/1 */
+    CONN_HEAD_TLS      /* a record of TLS */
+} conn_head_e;
+
+/* What heads keeps of a connection. */
+typedef struct conn_head_t {
+    gate_t gate;        /* owner */
+    apr_time_t began;   /* owner; when what is there began; 0: nothing is */
+    apr_time_t heard;   /* owner; when the client last sent some of it */
+    apr_uint32_t mark;  /* owner; the socket's low-water mark */
+    apr_uint32_t len;   /* owner; bytes there when last looked */
+    apr_uint32_t from;  /* owner; and when its time began */
+    conn_head_e kind;   /* owner */
+    unsigned char in_body; /* owner; its time is that of a body */
+    unsigned char young; /* owner; heads counts it as one that is about to
+                          * ask */
+    unsigned char left;  /* owner; the client has closed, or is gone */
+    unsigned char late;  /* owner; a worker is not to wait for more */
+    unsigned char later; /* owner; nobody waits for what it is handed over
+                          * for */
+} conn_head_t;
+
 struct conn_t {
     fdqueue_entry_t entry;    /* fdqueue, while queued */
     parked_t parked;          /* parking, while parked */
@@ -105,6 +132,7 @@ struct conn_t {
     atomic_int streams;       /* atomic: secondary connections it ever had */
     int stalled;              /* owner; the client did not read in time */
     session_t session;        /* owner; see session.h */
+    conn_head_t head;         /* owner; see heads.h */
 #ifdef EVENT_DEBUG
     conn_owner_e owner; /* owner */
 #endif
@@ -140,6 +168,9 @@ conn_t *conn_make(runtime_t *runtime, apr_pool_t *pool, apr_socket_t *csd);
  */
 void conn_set_state(conn_t *conn, conn_state_e state, int parked);
 
+/* Count it as this from now on. [owner] */
+void conn_count(conn_t *conn, status_count_e count);
+
 /* Is this connection to linger only briefly? Ask for that, as
  * mod_reqtimeout does. [owner] */
 int conn_is_brief(const conn_t *conn);
@@ -150,6 +181,10 @@ void conn_make_brief(conn_t *conn);
  * worker to run. [listener] [worker]
  */
 void conn_unpark(conn_t *conn, parking_verdict_e verdict);
+
+/* Give one that has been taken out of parking, or was never in it, to the
+ * workers, and null the giver's pointer. [listener] */
+void conn_hand_over(conn_t **conn, parking_verdict_e verdict);
 
 /*
  * Run a connection as far as it goes on this worker, with all hooks. [worker]

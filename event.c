@@ -36,6 +36,7 @@
 #include "unixd.h"
 
 #include "clock.h"
+#include "heads.h"
 #include "parent.h"
 #include "quota.h"
 #include "request.h"
@@ -187,7 +188,16 @@ static int event_pre_connection(conn_rec *c, void *csd)
     if (c->master != NULL && (c->cs == NULL || c->cs == c->master->cs)) {
         request_stream_begins(c);
     }
+    else {
+        heads_opens(c);
+    }
     return OK;
+}
+
+static void event_resume_connection(conn_rec *c, request_rec *r)
+{
+    (void)r;
+    heads_opens(c);
 }
 
 static void event_pre_read_request(request_rec *r, conn_rec *c)
@@ -239,6 +249,9 @@ static void event_hooks(apr_pool_t *p)
                                         NULL, APR_HOOK_MIDDLE);
     ap_hook_pre_connection(event_pre_connection, NULL, NULL,
                            APR_HOOK_REALLY_FIRST);
+    ap_hook_resume_connection(event_resume_connection, NULL, NULL,
+                              APR_HOOK_REALLY_FIRST);
+    heads_hooks();
     ap_hook_pre_read_request(event_pre_read_request, NULL, NULL,
                              APR_HOOK_MIDDLE);
     ap_hook_post_read_request(event_post_read_request, NULL, NULL,
@@ -261,18 +274,10 @@ static const char *set_factor(cmd_parms *cmd, void *dummy, const char *arg)
     return settings_set_factor(&settings, cmd, arg);
 }
 
-static const char *set_drain_timeout(cmd_parms *cmd, void *dummy,
-                                     const char *arg)
+static const char *set_event(cmd_parms *cmd, void *dummy, const char *arg)
 {
     (void)dummy;
-    return settings_set_drain_timeout(&settings, cmd, arg);
-}
-
-static const char *set_client_limit(cmd_parms *cmd, void *dummy,
-                                    const char *arg)
-{
-    (void)dummy;
-    return settings_set_client_limit(&settings, cmd, arg);
+    return settings_set_event(&settings, cmd, arg);
 }
 
 static const char *set_client_exempt(cmd_parms *cmd, void *dummy,
@@ -303,16 +308,25 @@ static const command_rec event_directives[] = {
     AP_INIT_TAKE1("AsyncRequestWorkerFactor", set_factor, NULL, RSRC_CONF,
                   "How many more connections a child may hold per idle "
                   "worker"),
-    AP_INIT_TAKE1("EventDrainTimeout", set_drain_timeout, NULL, RSRC_CONF,
+    AP_INIT_TAKE1("EventDrainTimeout", set_event, NULL, RSRC_CONF,
                   "How many seconds a child that takes no more connections "
                   "may go on with those it has; 0: as long as they last"),
-    AP_INIT_TAKE1("EventClientLimit", set_client_limit, NULL, RSRC_CONF,
+    AP_INIT_TAKE1("EventClientLimit", set_event, NULL, RSRC_CONF,
                   "How many connections one client address may have; 0: as "
                   "many as it likes"),
     AP_INIT_ITERATE("EventClientLimitExempt", set_client_exempt, NULL,
                     RSRC_CONF, "Addresses and networks that EventClientLimit "
                     "is not for, besides loopback; none: nobody, not even "
                     "loopback"),
+    AP_INIT_TAKE1("EventHeadTimeout", set_event, NULL, RSRC_CONF,
+                  "How many seconds a request head may take to arrive; 0: it "
+                  "is waited for by a worker"),
+    AP_INIT_TAKE1("EventBodyWait", set_event, NULL, RSRC_CONF,
+                  "How many bytes of request body to wait for before a "
+                  "worker takes the request; 0: none"),
+    AP_INIT_TAKE1("EventHeadLimit", set_event, NULL, RSRC_CONF,
+                  "How many connections of a child may wait for their "
+                  "request to arrive; 0: any number"),
     AP_GRACEFUL_SHUTDOWN_TIMEOUT_COMMAND,
     {0}};
 

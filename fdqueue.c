@@ -562,6 +562,11 @@ int fdqueue_idle(const fdqueue_t *queue)
     return idle > 0 ? idle : 0;
 }
 
+int fdqueue_busy(const fdqueue_t *queue)
+{
+    return atomic_load(&queue->busy);
+}
+
 int fdqueue_waiting(const fdqueue_t *queue)
 {
     return atomic_load(&queue->waiting);

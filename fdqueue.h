@@ -126,6 +126,9 @@ apr_time_t fdqueue_due(fdqueue_t *queue);
  */
 int fdqueue_idle(const fdqueue_t *queue);
 
+/* Workers that run an entry. [any] */
+int fdqueue_busy(const fdqueue_t *queue);
+
 /* Entries in the NOW line that no worker has taken yet. [any] */
 int fdqueue_waiting(const fdqueue_t *queue);
 

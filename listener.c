@@ -24,6 +24,7 @@
 #include "acceptor.h"
 #include "clock.h"
 #include "conn.h"
+#include "heads.h"
 #include "linger.h"
 #include "listener.h"
 #include "worker.h"
@@ -58,35 +59,24 @@ typedef struct listener_t {
     int draining;
     int crowded;            /* times that clients were found waiting */
     apr_time_t drain_until; /* EventDrainTimeout */
+    apr_time_t grow_at;     /* new connections get older */
     apr_time_t trim_at;     /* somebody has waited for TRIM_AFTER */
     apr_time_t help_at;     /* look whether clients wait in vain */
 } listener_t;
-
-/* Give a connection that has been taken out of parking to the workers. */
-static void hand_over(listener_t *l, conn_t *conn, parking_verdict_e verdict)
-{
-    fdqueue_entry_t *entry = &conn->entry;
-    fdqueue_line_e line;
-
-    CONN_GIVE(conn, CONN_OWNER_PARKING, CONN_OWNER_QUEUE);
-    conn_unpark(conn, verdict);
-    line = conn->cs.state == CONN_STATE_PROCESSING
-                   || conn->cs.state == CONN_STATE_WRITE_COMPLETION
-               ? FDQUEUE_NOW
-               : FDQUEUE_LATER;
-    fdqueue_push(l->runtime->queue, &entry, line);
-}
 
 static void take_ready(listener_t *l, parked_t *parked)
 {
     conn_t *conn = CONN_OF_PARKED(parked);
 
+    if (heads_wait_on(l->runtime->heads, conn, l->now)) {
+        return; /* the client has not said all yet */
+    }
     if (conn->counted == STATUS_CLOSING && linger_drain(conn) == CONN_PARK
         && parking_again(l->runtime->parking, parked) == APR_SUCCESS) {
         return; /* the client is not through yet */
     }
     if (parking_take(l->runtime->parking, parked, PARKING_READY) != NULL) {
-        hand_over(l, conn, PARKING_READY);
+        conn_hand_over(&conn, PARKING_READY);
     }
 }
 
@@ -141,17 +131,24 @@ static void expire(listener_t *l)
     parked_t *parked;
 
     while ((parked = parking_take_failed(parking)) != NULL) {
-        report_failure(l, CONN_OF_PARKED(parked));
-        hand_over(l, CONN_OF_PARKED(parked), PARKING_FAILED);
+        conn_t *conn = CONN_OF_PARKED(parked);
+
+        report_failure(l, conn);
+        conn_hand_over(&conn, PARKING_FAILED);
     }
     while ((parked = parking_take_expired(parking, l->now)) != NULL) {
         conn_t *conn = CONN_OF_PARKED(parked);
 
+        if (conn->counted == STATUS_HEAD) {
+            heads_expire(l->runtime->heads, &conn, l->now);
+            continue;
+        }
         /* Its event may be among those the next wait will tell of. */
-        hand_over(l, conn,
-                  conn->cs.state == CONN_STATE_KEEPALIVE && has_input(conn)
-                      ? PARKING_READY
-                      : PARKING_EXPIRED);
+        conn_hand_over(&conn,
+                       conn->cs.state == CONN_STATE_KEEPALIVE
+                               && has_input(conn)
+                           ? PARKING_READY
+                           : PARKING_EXPIRED);
     }
 }
 
@@ -215,6 +212,9 @@ static void make_room(listener_t *l)
     if (!busy && !is_short) {
         return;
     }
+    if (is_short) {
+        heads_shed(rt->heads, share_of(status_heads(&rt->status)));
+    }
     n = share_of(parking_count(rt->parking, CONN_STATE_KEEPALIVE));
     while (n-- > 0) {
         parked_t *parked = parking_oldest(rt->parking, CONN_STATE_KEEPALIVE);
@@ -226,8 +226,8 @@ static void make_room(listener_t *l)
             return;
         }
         conn = CONN_OF_PARKED(parked);
-        hand_over(l, conn,
-                  has_input(conn) ? PARKING_READY : PARKING_EVICTED);
+        conn_hand_over(&conn,
+                       has_input(conn) ? PARKING_READY : PARKING_EVICTED);
     }
 }
 
@@ -277,8 +277,8 @@ static void end_sessions(listener_t *l)
         conn_t *conn = CONN_OF_PARKED(parked);
 
         parking_take(parking, parked, PARKING_EVICTED);
-        hand_over(l, conn,
-                  has_input(conn) ? PARKING_READY : PARKING_EVICTED);
+        conn_hand_over(&conn,
+                       has_input(conn) ? PARKING_READY : PARKING_EVICTED);
     }
 }
 
@@ -299,10 +299,10 @@ static void tell_waiting(listener_t *l)
         conn_t *conn = CONN_OF_PARKED(parked);
 
         parking_take(parking, parked, PARKING_EVICTED);
-        hand_over(l, conn,
-                  atomic_load(&conn->streams) > 0 || has_input(conn)
-                      ? PARKING_READY
-                      : PARKING_EVICTED);
+        conn_hand_over(&conn,
+                       atomic_load(&conn->streams) > 0 || has_input(conn)
+                           ? PARKING_READY
+                           : PARKING_EVICTED);
     }
 }
 
@@ -369,6 +369,7 @@ static void drain(listener_t *l)
         runtime_request_stop(rt, RUNTIME_EXIT, 0);
         return;
     }
+    heads_drain(rt->heads, l->now);
     parking_shorten(rt->parking, CONN_STATE_LINGER_NORMAL,
                     CONN_LINGER_TIME_SHORT, l->now);
 }
@@ -405,6 +406,7 @@ static void wait_for_events(listener_t *l)
     due = due < l->drain_until ? due : l->drain_until;
     due = due < l->trim_at ? due : l->trim_at;
     due = due < l->help_at ? due : l->help_at;
+    due = due < l->grow_at ? due : l->grow_at;
     due = due < fdqueue_due(rt->queue) ? due : fdqueue_due(rt->queue);
     rv = parking_wait(rt->parking, clock_now(), due);
 
@@ -432,6 +434,7 @@ void *APR_THREAD_FUNC listener_main(apr_thread_t *thread, void *data)
     listener_t l = {.runtime = data,
                     .now = clock_now(),
                     .drain_until = CLOCK_NEVER,
+                    .grow_at = CLOCK_NEVER,
                     .trim_at = CLOCK_NEVER,
                     .help_at = CLOCK_NEVER};
     runtime_t *rt = data;
@@ -443,6 +446,8 @@ void *APR_THREAD_FUNC listener_main(apr_thread_t *thread, void *data)
         dispatch(&l);
         expire(&l);
         start_timers(&l);
+        heads_shed(rt->heads, 0);
+        l.grow_at = heads_grow(rt->heads, l.now);
         trim(&l);
         if (runtime_stop_mode(rt) != RUNTIME_RUN) {
             drain(&l);

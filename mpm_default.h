@@ -74,4 +74,17 @@
 #define DEFAULT_ASYNC_FACTOR 2.0
 #endif
 
+/* The longest that may be asked for a head: no more than a day, so that
+ * times can be added. */
+#define MAX_HEAD_TIMEOUT 86400
+
+/* The longest body to wait for. It waits in the system's buffer, of which
+ * each look makes a copy. */
+#define MAX_BODY_WAIT 1048576
+
+/* EventHeadLimit when it is not there: of the descriptors that the process
+ * may have, so many quarters. */
+#define HEAD_LIMIT_AUTO -1
+#define HEAD_LIMIT_QUARTERS 3
+
 #endif /* APACHE_MPM_DEFAULT_H */

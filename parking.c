@@ -482,6 +482,11 @@ int parking_is_exclusive(const parking_t *parking)
     return poller_is_exclusive(parking->poller);
 }
 
+int parking_found(const parking_t *parking)
+{
+    return parking->num_events;
+}
+
 int parking_count(const parking_t *parking, int tag)
 {
     const parking_queue_t *q;

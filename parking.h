@@ -175,6 +175,9 @@ apr_status_t parking_again(parking_t *parking, parked_t *parked);
 /* Is a connection told of to only some of those that watch? [any] */
 int parking_is_exclusive(const parking_t *parking);
 
+/* How many events the last wait found. [listener] */
+int parking_found(const parking_t *parking);
+
 /* How many with tag the listener has in its queues. [listener] */
 int parking_count(const parking_t *parking, int tag);
 

@@ -43,6 +43,7 @@
 
 typedef struct runtime_t runtime_t;
 struct acceptor_t;
+struct heads_t;
 struct worker_t;
 
 /* What an fdqueue entry is embedded in. */
@@ -71,6 +72,7 @@ struct runtime_t {
     clients_t *clients;           /* const; NULL: there is no limit on
                                    * them */
     struct acceptor_t *acceptor;  /* const */
+    struct heads_t *heads;        /* const */
     struct worker_t *workers;     /* const; an array */
     status_t status;              /* see status.h */
     atomic_int stop;              /* atomic: runtime_stop_e, only rises */

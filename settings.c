@@ -143,15 +143,44 @@ static const row_t rows[NUM_ROWS] = {
     },
 };
 
+/* The directives that stock does not have, and their bounds. */
+typedef struct extra_t {
+    const char *name;
+    size_t field; /* offset in settings_t */
+    int preset;
+    int min;
+    int max;
+} extra_t;
+
+static const extra_t extras[] = {
+    {"EventDrainTimeout", offsetof(settings_t, drain_timeout), 0,
+     0, INT_MAX},
+    {"EventClientLimit", offsetof(settings_t, client_limit), 0,
+     0, INT_MAX},
+    {"EventHeadTimeout", offsetof(settings_t, head_timeout), 20,
+     0, MAX_HEAD_TIMEOUT},
+    {"EventBodyWait", offsetof(settings_t, body_wait), 16384,
+     0, MAX_BODY_WAIT},
+    {"EventHeadLimit", offsetof(settings_t, head_limit), HEAD_LIMIT_AUTO,
+     0, INT_MAX},
+};
+
+#define NUM_EXTRAS ((int)(sizeof(extras) / sizeof(extras[0])))
+
 /* Where a warning goes. */
 typedef struct audience_t {
     int startup; /* the console, else */
     const server_rec *server;
 } audience_t;
 
+static int *field_at(settings_t *settings, size_t field)
+{
+    return (int *)((char *)settings + field);
+}
+
 static int *field_of(settings_t *settings, const row_t *row)
 {
-    return (int *)((char *)settings + row->field);
+    return field_at(settings, row->field);
 }
 
 static const row_t *row_named(const char *name)
@@ -185,10 +214,11 @@ void settings_defaults(settings_t *settings)
     settings->max_children = DEFAULT_SERVER_LIMIT;
     settings->async_factor = DEFAULT_ASYNC_FACTOR;
     settings->slots = slots_for(settings);
-    settings->drain_timeout = 0;
-    settings->client_limit = 0;
     settings->client_loopback = 0;
     settings->client_exempt = NULL;
+    for (int i = 0; i < NUM_EXTRAS; i++) {
+        *field_at(settings, extras[i].field) = extras[i].preset;
+    }
 }
 
 /* NULL, or what is wrong with arg. */
@@ -232,32 +262,31 @@ const char *settings_set_number(settings_t *settings, cmd_parms *cmd,
     return parse_number(cmd, arg, field_of(settings, row));
 }
 
-/* One that nothing corrects; 0 means that there is none. */
-static const char *set_limit(cmd_parms *cmd, const char *arg, int *limit,
-                             const char *unit)
+const char *settings_set_event(settings_t *settings, cmd_parms *cmd,
+                               const char *arg)
 {
+    const char *name = cmd->cmd->name;
     const char *err = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+    const extra_t *extra = extras;
+    int value;
 
-    if (err == NULL) {
-        err = parse_number(cmd, arg, limit);
+    while (strcasecmp(name, extra->name) != 0) {
+        if (++extra == extras + NUM_EXTRAS) {
+            return apr_pstrcat(cmd->pool, name, " is not a setting of event",
+                               NULL);
+        }
     }
-    if (err == NULL && *limit < 0) {
-        err = apr_psprintf(cmd->pool, "%s: %s is less than 0 %s",
-                           cmd->cmd->name, arg, unit);
+    if (err == NULL) {
+        err = parse_number(cmd, arg, &value);
+    }
+    if (err == NULL && (value < extra->min || value > extra->max)) {
+        err = apr_psprintf(cmd->pool, "%s: %s is not between %d and %d",
+                           name, arg, extra->min, extra->max);
+    }
+    if (err == NULL) {
+        *field_at(settings, extra->field) = value;
     }
     return err;
-}
-
-const char *settings_set_drain_timeout(settings_t *settings, cmd_parms *cmd,
-                                       const char *arg)
-{
-    return set_limit(cmd, arg, &settings->drain_timeout, "seconds");
-}
-
-const char *settings_set_client_limit(settings_t *settings, cmd_parms *cmd,
-                                      const char *arg)
-{
-    return set_limit(cmd, arg, &settings->client_limit, "connections");
 }
 
 const char *settings_set_factor(settings_t *settings, cmd_parms *cmd,

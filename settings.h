@@ -49,6 +49,10 @@ typedef struct settings_t {
     int client_loopback; /* loopback addresses are limited too */
     apr_array_header_t *client_exempt; /* apr_ipsubnet_t *; NULL: none; in
                                         * the configuration's pool */
+    int head_timeout;    /* seconds; 0: no gate */
+    int body_wait;       /* bytes; 0: heads only */
+    int head_limit;      /* connections; 0: no limit; -1: what descriptors
+                          * allow */
 } settings_t;
 
 /*
@@ -72,14 +76,10 @@ void settings_defaults(settings_t *settings);
 const char *settings_set_number(settings_t *settings, cmd_parms *cmd,
                                 const char *arg);
 
-/* The same for EventDrainTimeout, which nothing corrects: a negative one is
- * wrong. [config] */
-const char *settings_set_drain_timeout(settings_t *settings, cmd_parms *cmd,
-                                       const char *arg);
-
-/* The same for EventClientLimit. [config] */
-const char *settings_set_client_limit(settings_t *settings, cmd_parms *cmd,
-                                      const char *arg);
+/* The same for the directives that only this MPM has: nothing corrects
+ * them, what is out of bounds is wrong. [config] */
+const char *settings_set_event(settings_t *settings, cmd_parms *cmd,
+                               const char *arg);
 
 /* The same for AsyncRequestWorkerFactor. [config] */
 const char *settings_set_factor(settings_t *settings, cmd_parms *cmd,

@@ -16,6 +16,8 @@ EVENT_SOURCES = \
     acceptor.c \
     siblings.c \
     shortage.c \
+    heads.c \
+    peek.c \
     worker.c \
     conn.c \
     request.c \

@@ -36,6 +36,7 @@ void status_init(status_t *status, int slot)
     status->slot = slot;
     atomic_init(&status->conns, 0);
     atomic_init(&status->closing, 0);
+    atomic_init(&status->heads, 0);
     ps->not_accepting = 0;
     apr_atomic_set32(&ps->connections, 0);
     apr_atomic_set32(&ps->wait_io, 0);
@@ -63,6 +64,9 @@ static void add(status_t *status, status_count_e which, int delta)
 
     switch (which) {
     case STATUS_NONE:
+        return;
+    case STATUS_HEAD:
+        atomic_fetch_add(&status->heads, delta);
         return;
     case STATUS_WAIT_IO:
         field = &status->ps->wait_io;
@@ -99,7 +103,13 @@ int status_conns(const status_t *status)
 
 int status_limited_conns(const status_t *status)
 {
-    return atomic_load(&status->conns) - atomic_load(&status->closing);
+    return atomic_load(&status->conns) - atomic_load(&status->closing)
+           - atomic_load(&status->heads);
+}
+
+int status_heads(const status_t *status)
+{
+    return atomic_load(&status->heads);
 }
 
 void status_accepting(status_t *status, int accepting)

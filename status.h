@@ -36,7 +36,8 @@ typedef enum {
     STATUS_WRITE,
     STATUS_KEEPALIVE,
     STATUS_CLOSING,
-    STATUS_SUSPENDED
+    STATUS_SUSPENDED,
+    STATUS_HEAD /* without a request yet: in no figure of the scoreboard */
 } status_count_e;
 
 typedef struct status_t {
@@ -44,6 +45,7 @@ typedef struct status_t {
     int slot;           /* const */
     atomic_int conns;   /* atomic: all there are, from accept to close */
     atomic_int closing; /* atomic: of these, lingering */
+    atomic_int heads;   /* atomic: of these, waiting for what they ask */
 } status_t;
 
 /* Start with zeros in slot's process_score. [main] */
@@ -59,6 +61,9 @@ void status_move(status_t *status, status_count_e from, status_count_e to);
 /* All connections; those that count against the limit on them. [any] */
 int status_conns(const status_t *status);
 int status_limited_conns(const status_t *status);
+
+/* Those that wait for their client to have sent enough. [any] */
+int status_heads(const status_t *status);
 
 /* Show that this child takes connections at present, or not. [listener] */
 void status_accepting(status_t *status, int accepting);

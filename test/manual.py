@@ -199,10 +199,10 @@ def defaults():
     numbers = macros(read("mpm_default.h"))
     wanted = dict(DEFAULTS, AsyncRequestWorkerFactor=numbers[
         "DEFAULT_ASYNC_FACTOR"])
-    wanted["EventDrainTimeout"] = int(re.search(
-        r"settings->drain_timeout = (\d+);", read("settings.c"))[1])
-    wanted["EventClientLimit"] = int(re.search(
-        r"settings->client_limit = (\d+);", read("settings.c"))[1])
+    for name, preset in re.findall(
+            r'\{"(Event\w+)", offsetof\(settings_t, \w+\), (\d+),',
+            read("settings.c")):
+        wanted[name] = int(preset)
     for name, row in rows():
         preset = re.search(r"\.preset = (.*),", row)[1]
         wanted[name] = eval(preset, {"__builtins__": {}}, numbers)

@@ -312,3 +312,27 @@ def client_limits_that_are_fine(t):
                   "192.0.2.0/255.255.255.0\nEventClientLimitExempt ::1"):
         s.configure(conf=lines + "\n")
         t.equal(s.run("-t"), (0, "Syntax OK\n"), lines)
+
+
+@test(stock="fails: has no EventHeadTimeout", item="issue 4.3 4.4")
+def numbers_of_the_gate(t):
+    s = t.server(start=False)
+    for name, good, bad in (
+            ("EventHeadTimeout", ("0", "20", "86400"), ("-1", "86401")),
+            ("EventBodyWait", ("0", "16384", "1048576"), ("-1", "1048577")),
+            ("EventHeadLimit", ("0", "1", "2147483647"), ("-1",))):
+        for value in good:
+            s.configure(mpm={name: value})
+            t.equal(s.run("-t"), (0, "Syntax OK\n"), name + " " + value)
+        for value in bad + ("abc", "1.5", "99999999999"):
+            s.configure(mpm={name: value})
+            code, text = s.run("-t")
+            t.equal(code, 1, name + " " + value)
+            t.check(name in text and value in text, text)
+        s.configure(mpm={}, conf="<VirtualHost *:{port}>\n%s 1\n"
+                    "</VirtualHost>\n" % name)
+        code, text = s.run("-t")
+        t.equal(code, 1, name)
+        t.check("%s cannot occur within <VirtualHost> section" % name
+                in text, text)
+        s.configure(conf="")

@@ -219,6 +219,7 @@ def connection_that_is_refused_or_not_created(t):
               probe="ProbeRefuse {port2} 500\nProbeTrace on")
     for _ in range(10):
         with s.conn(port=s.port2) as conn:
+            conn.send("GET / HTTP/1.0\r\n\r\n")
             t.check(conn.wait_closed() in ("eof", "reset"), "refused")
     t.equal(s.probe_events("suspend"), [], "no linger for the refused")
     s.wait_log("AH00469", count=10)
@@ -227,6 +228,7 @@ def connection_that_is_refused_or_not_created(t):
     s.restart()
     for _ in range(10):
         with s.conn(port=s.port2) as conn:
+            conn.send("GET / HTTP/1.0\r\n\r\n")
             t.check(conn.wait_closed() in ("eof", "reset"), "not created")
     t.equal(s.get("/").status, 200, "others")
     wait_until(lambda: not wire.held(s.port2), 10, "none left")

@@ -94,7 +94,11 @@ def senses_are_obeyed(t):
 @test(stock="pass", item="6.4", needs="probe", core=True)
 def waiting_ends_at_timeout(t):
     # Not at KeepAliveTimeout; with a normal close on a request thread.
-    s = lines_server(t, timeout=2, keepalive_timeout=1)
+    s = lines_server(t, timeout=2, keepalive_timeout=1, conf="""
+<IfDirective EventHeadTimeout>
+EventHeadTimeout 0
+</IfDirective>
+""")
     started = time.monotonic()
     conns = [talk(s, *lines) for lines in (
         (), ("RET 0 ASYNC_WAITIO",),

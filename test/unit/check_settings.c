@@ -117,6 +117,9 @@ static const char *set(const char *name, const char *arg)
     if (!strcmp(name, "AsyncRequestWorkerFactor")) {
         return settings_set_factor(&settings, &cmd, arg);
     }
+    if (!strncmp(name, "Event", 5)) {
+        return settings_set_event(&settings, &cmd, arg);
+    }
     return settings_set_number(&settings, &cmd, arg);
 }
 
@@ -266,6 +269,30 @@ START_TEST(only_in_the_main_server)
     ck_assert_ptr_eq(set("AsyncRequestWorkerFactor", "9"), context_error);
     ck_assert_mem_eq(&settings, &before, sizeof(before));
     assert_said("");
+}
+END_TEST
+
+START_TEST(own_directives)
+{
+    settings_t before = settings;
+
+    ck_assert_int_eq(settings.drain_timeout, 0);
+    ck_assert_int_eq(settings.head_timeout, 20);
+    ck_assert_int_eq(settings.body_wait, 16384);
+    ck_assert_int_lt(settings.head_limit, 0);
+    ck_assert_ptr_nonnull(strstr(set("EventHead", "1"), "EventHead"));
+    ck_assert_ptr_nonnull(strstr(set("EventHeadLimit", "-1"), "-1"));
+    ck_assert_ptr_nonnull(strstr(set("EventBodyWait", "1048577"), "1048576"));
+    ck_assert_ptr_nonnull(strstr(set("EventHeadTimeout", "x"), "\"x\""));
+    ck_assert_mem_eq(&settings, &before, sizeof(before));
+    ck_assert_ptr_null(set("EventDrainTimeout", "7"));
+    ck_assert_ptr_null(set("EventHeadTimeout", "0"));
+    ck_assert_ptr_null(set("EventBodyWait", "9"));
+    ck_assert_ptr_null(set("EventHeadLimit", "8"));
+    ck_assert_int_eq(settings.drain_timeout, 7);
+    ck_assert_int_eq(settings.head_timeout, 0);
+    ck_assert_int_eq(settings.body_wait, 9);
+    ck_assert_int_eq(settings.head_limit, 8);
 }
 END_TEST
 
@@ -612,6 +639,7 @@ static Suite *suite(void)
     tcase_add_test(parse, unknown_directive_is_an_error);
     tcase_add_test(parse, max_clients_is_an_alias);
     tcase_add_test(parse, only_in_the_main_server);
+    tcase_add_test(parse, own_directives);
     tcase_add_test(parse, factor_takes_real_numbers);
     tcase_add_test(parse, factor_refuses_the_rest);
     suite_add_tcase(s, parse);

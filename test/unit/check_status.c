@@ -219,6 +219,21 @@ START_TEST(lingering_ones_do_not_count_against_the_limit)
 }
 END_TEST
 
+START_TEST(nor_do_those_that_have_not_asked_yet)
+{
+    status_opened(&status);
+    status_opened(&status);
+    status_move(&status, STATUS_NONE, STATUS_HEAD);
+    ck_assert_int_eq(status_heads(&status), 1);
+    ck_assert_int_eq(status_conns(&status), 2);
+    ck_assert_int_eq(status_limited_conns(&status), 1);
+    assert_shown(0, 0, 0, 0, 0);
+    status_move(&status, STATUS_HEAD, STATUS_KEEPALIVE);
+    ck_assert_int_eq(status_heads(&status), 0);
+    ck_assert_int_eq(status_limited_conns(&status), 2);
+}
+END_TEST
+
 /* Any child can write to any slot: what we decide by is not there. */
 START_TEST(what_others_write_is_not_believed)
 {
@@ -311,6 +326,7 @@ static Suite *suite(void)
     tcase_add_test(tc, each_condition_has_its_counter);
     tcase_add_loop_test(tc, moves_keep_the_sum, 0, 36);
     tcase_add_test(tc, lingering_ones_do_not_count_against_the_limit);
+    tcase_add_test(tc, nor_do_those_that_have_not_asked_yet);
     tcase_add_test(tc, what_others_write_is_not_believed);
     tcase_add_test(tc, accepting_or_not);
     tcase_add_test(tc, quiescing_for_good);

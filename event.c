@@ -37,6 +37,7 @@
 
 #include "clock.h"
 #include "heads.h"
+#include "late.h"
 #include "parent.h"
 #include "quota.h"
 #include "request.h"
@@ -189,7 +190,7 @@ static int event_pre_connection(conn_rec *c, void *csd)
         request_stream_begins(c);
     }
     else {
-        heads_opens(c);
+        late_opens(c);
     }
     return OK;
 }
@@ -197,7 +198,7 @@ static int event_pre_connection(conn_rec *c, void *csd)
 static void event_resume_connection(conn_rec *c, request_rec *r)
 {
     (void)r;
-    heads_opens(c);
+    late_opens(c);
 }
 
 static void event_pre_read_request(request_rec *r, conn_rec *c)
@@ -227,6 +228,7 @@ static int event_status(request_rec *r, int flags)
 {
     if (runtime != NULL) {
         quota_show(runtime, r, flags);
+        heads_show(runtime->heads, r, flags);
     }
     return OK;
 }
@@ -251,7 +253,7 @@ static void event_hooks(apr_pool_t *p)
                            APR_HOOK_REALLY_FIRST);
     ap_hook_resume_connection(event_resume_connection, NULL, NULL,
                               APR_HOOK_REALLY_FIRST);
-    heads_hooks();
+    late_hooks();
     ap_hook_pre_read_request(event_pre_read_request, NULL, NULL,
                              APR_HOOK_MIDDLE);
     ap_hook_post_read_request(event_post_read_request, NULL, NULL,

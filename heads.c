@@ -21,7 +21,6 @@
 
 #include "httpd.h"
 #include "http_log.h"
-#include "util_filter.h"
 
 #include "clock.h"
 #include "heads.h"
@@ -49,13 +48,12 @@ APLOG_USE_MODULE(mpm_event);
  * drains. */
 #define DRAIN_TIME apr_time_from_sec(5)
 
-#define LATE_FILTER "EVENT_LATE"
-
 struct heads_t {
     runtime_t *runtime;          /* const */
     apr_interval_time_t timeout; /* const; EventHeadTimeout, 0: no gate */
     int limit;                   /* const; EventHeadLimit, 0: none */
     peek_t *peek;                /* const */
+    int shown;                   /* listener: what the note says */
     atomic_int young;            /* atomic: listener writes, workers read */
 };
 
@@ -295,6 +293,9 @@ static void report_late(const conn_t *conn, apr_time_t now)
 {
     apr_sockaddr_t *address = NULL;
 
+    if (conn->runtime->note != NULL) {
+        atomic_fetch_add(&conn->runtime->note->late, 1);
+    }
     apr_socket_addr_get(&address, APR_REMOTE, conn->csd);
     ap_log_error(APLOG_MARK, APLOG_INFO, 0, conn->runtime->server,
                  "%pI has sent %u bytes of a request in %d s and not all of "
@@ -395,6 +396,38 @@ void heads_shed(heads_t *h, int wanted)
     }
 }
 
+/* For the siblings, one of which is asked by mod_status. */
+static void note_waiting(heads_t *h)
+{
+    int waiting = status_heads(&h->runtime->status);
+
+    if (h->runtime->note != NULL && waiting != h->shown) {
+        atomic_store(&h->runtime->note->heads, waiting);
+        h->shown = waiting;
+    }
+}
+
+void heads_show(const heads_t *h, request_rec *r, int flags)
+{
+    const runtime_t *rt = h->runtime;
+    apr_uint64_t waiting = 0, late = 0;
+    int i;
+
+    if (rt->note == NULL || h->timeout == 0) {
+        return;
+    }
+    for (i = 0; i < rt->settings->slots; i++) {
+        const pod_note_t *note = rt->note - rt->slot + i;
+
+        waiting += (apr_uint64_t)atomic_load(&note->heads);
+        late += atomic_load(&note->late);
+    }
+    status_show(r, flags, "MpmHeadsWaiting",
+                "Connections waiting for a whole request", waiting);
+    status_show(r, flags, "MpmHeadsLate",
+                "Connections closed because it did not come in time", late);
+}
+
 int heads_young(const heads_t *h)
 {
     return atomic_load(&h->young);
@@ -405,6 +438,7 @@ apr_time_t heads_grow(heads_t *h, apr_time_t now)
     apr_time_t due = CLOCK_NEVER;
     parked_t *parked;
 
+    note_waiting(h);
     if (atomic_load(&h->young) == 0) {
         return CLOCK_NEVER;
     }
@@ -421,40 +455,4 @@ apr_time_t heads_grow(heads_t *h, apr_time_t now)
 void heads_drain(heads_t *h, apr_time_t now)
 {
     parking_shorten(h->runtime->parking, SILENT, DRAIN_TIME, now);
-}
-
-/* What there is, and no waiting for more. */
-static apr_status_t take_no_more(ap_filter_t *f, apr_bucket_brigade *bb,
-                                 ap_input_mode_t mode, apr_read_type_e block,
-                                 apr_off_t readbytes)
-{
-    apr_status_t rv;
-
-    if (mode == AP_MODE_INIT || mode == AP_MODE_EATCRLF) {
-        return ap_get_brigade(f->next, bb, mode, block, readbytes);
-    }
-    rv = ap_get_brigade(f->next, bb, mode, APR_NONBLOCK_READ, readbytes);
-    if (APR_STATUS_IS_EAGAIN(rv)
-        || (rv == APR_SUCCESS && APR_BRIGADE_EMPTY(bb))) {
-        rv = APR_TIMEUP;
-    }
-    return rv;
-}
-
-void heads_opens(conn_rec *c)
-{
-    conn_t *conn = conn_of(c);
-
-    if (conn != NULL && conn->head.late) {
-        conn->head.late = 0; /* this is done once */
-        conn_make_brief(conn);
-        ap_add_input_filter(LATE_FILTER, NULL, NULL, c);
-    }
-}
-
-void heads_hooks(void)
-{
-    /* Directly above the socket's. */
-    ap_register_input_filter(LATE_FILTER, take_no_more, NULL,
-                             AP_FTYPE_NETWORK - 1);
 }

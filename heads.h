@@ -25,7 +25,7 @@
  * is given to a worker that does not wait for more, so that core answers as
  * it would have done.
  *
- * Threads: [listener]; but for what a worker does with a late one.
+ * Threads: [listener].
  */
 
 #ifndef EVENT_HEADS_H
@@ -36,9 +36,6 @@
 #include "conn.h"
 
 typedef struct heads_t heads_t;
-
-/* Register what late connections need. [config] */
-void heads_hooks(void);
 
 /* For the connections of a child, which waits as its settings say.
  * [main] */
@@ -80,8 +77,7 @@ apr_time_t heads_grow(heads_t *heads, apr_time_t now);
  * wait for long. [listener] */
 void heads_drain(heads_t *heads, apr_time_t now);
 
-/* A connection is opened, or goes on, on a worker: if it is late, nothing
- * waits for its client any more. [worker] */
-void heads_opens(conn_rec *c);
+/* The rows of mod_status: figures of all children. [worker] */
+void heads_show(const heads_t *heads, request_rec *r, int flags);
 
 #endif /* EVENT_HEADS_H */

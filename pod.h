@@ -60,6 +60,10 @@ typedef struct pod_note_t {
     atomic_int crowded;      /* atomic: clients wait that it cannot accept */
     atomic_int running;      /* atomic: its workers that run, as far as they
                               * are in the sum of all children's */
+    atomic_int heads;        /* atomic: its connections that wait for a whole
+                              * request */
+    atomic_uint late;        /* atomic: those for which that was too long, of
+                              * all children that had the slot */
 } pod_note_t;
 
 /* What all children and the parent write. */

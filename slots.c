@@ -67,6 +67,8 @@ apr_status_t slots_init(slots_t *slots, int num, apr_pool_t *pool)
         atomic_init(&slots->notes[i].wants_relief, 0);
         atomic_init(&slots->notes[i].crowded, 0);
         atomic_init(&slots->notes[i].running, 0);
+        atomic_init(&slots->notes[i].heads, 0);
+        atomic_init(&slots->notes[i].late, 0);
     }
     return APR_SUCCESS;
 }
@@ -142,6 +144,7 @@ void slots_leave(slots_t *slots, int i, server_rec *server)
     slot->pid = 0;
     atomic_store(&slots->notes[i].wants_relief, 0);
     atomic_store(&slots->notes[i].crowded, 0);
+    atomic_store(&slots->notes[i].heads, 0);
     give_share_back(slots, i);
     if (slots->clients != NULL) {
         clients_give_back(slots->clients, i);

@@ -18,6 +18,7 @@ EVENT_SOURCES = \
     shortage.c \
     heads.c \
     peek.c \
+    late.c \
     worker.c \
     conn.c \
     request.c \

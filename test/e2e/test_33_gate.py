@@ -156,6 +156,8 @@ def heads_that_never_end(t):
     t.equal(body.wait_closed(15), "eof", "then")
     t.equal(line.wait_closed(15), "eof", "half a line")
     t.equal(blank.wait_closed(15), "eof", "a blank line")
+    wait_until(lambda: s.status()["MpmHeadsLate"] == 4, 10, "counted: late")
+    wait_until(lambda: s.status()["MpmHeadsWaiting"] == 0, 10, "none waits")
     t.equal(s.count_log("127.0.0.1:\\d+ has sent \\d+ bytes " + LATE), 4,
             "said")
     wait_until(lambda: s.read(s.root + "/access").count("408") >= 3, 10,
@@ -221,6 +223,7 @@ def they_are_not_counted_against_the_factor(t):
     s = serve(t, threads=2, timeout=60)
     conns = slow(s, 100, GET)
     served(t, s, "beside them")
+    wait_until(lambda: s.status()["MpmHeadsWaiting"] == 100, 10, "waiting")
     status = s.status()
     t.check(status["ConnsTotal"] >= 100, "but as connections")
     t.equal([status["ConnsAsync" + name] for name in
@@ -260,6 +263,7 @@ def reload_while_they_wait(t):
     t.equal(kept.get("/").status, 200, "kept")
     children = s.children()
     s.graceful()
+    s.wait_log("draining:")
     served(t, s, "by the next generation")
     for conn in begun:
         conn.send(b"\r\n")

@@ -399,6 +399,7 @@ static void wait_for_events(listener_t *l)
     runtime_t *rt = l->runtime;
     apr_time_t due = timers_next_due(rt->timers);
     apr_time_t acceptor = acceptor_due(rt->acceptor);
+    apr_time_t review;
     apr_status_t rv;
 
     fdqueue_rest(rt->queue);
@@ -407,7 +408,9 @@ static void wait_for_events(listener_t *l)
     due = due < l->trim_at ? due : l->trim_at;
     due = due < l->help_at ? due : l->help_at;
     due = due < l->grow_at ? due : l->grow_at;
-    due = due < fdqueue_due(rt->queue) ? due : fdqueue_due(rt->queue);
+    /* Asked once: workers change the answer all the time. */
+    review = fdqueue_due(rt->queue);
+    due = due < review ? due : review;
     rv = parking_wait(rt->parking, clock_now(), due);
 
     l->now = clock_now();

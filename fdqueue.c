@@ -75,7 +75,11 @@
  * blocked, `extra` ones may run, twice as many as were found blocked each
  * time, and fewer again by and by. That is what fdqueue_review is for, and
  * fdqueue_due says when it is needed: who waits behind a worker that blocks
- * does so for about BLOCK_TIME.
+ * does so for about BLOCK_TIME. There is no bound while nobody will review:
+ * who were all blocked may go on with what blocks some of them for longer,
+ * and the others are not to sleep while anything waits. The listener says
+ * so and then looks, as in the rule above; a worker that goes to sleep does
+ * it and then reads that word.
  */
 
 /* Words that are written by different threads are kept this far apart. */
@@ -132,8 +136,9 @@ struct fdqueue_t {
     atomic_int waking;   /* one has been woken and has not looked yet */
     int counted;         /* under lock; what of it is in share.running */
 
-    /* Written when the listener rests. */
+    /* Written when the listener rests and when it sleeps. */
     _Alignas(CACHE_LINE) atomic_int resting;
+    atomic_int unwatched; /* no review comes before something happens */
 
     /* Hardly ever written by workers. */
     _Alignas(CACHE_LINE) atomic_int joined;
@@ -217,7 +222,8 @@ static int room(fdqueue_t *queue)
     const fdqueue_share_t *share = &queue->share;
     int all, mine;
 
-    if (share->processors == 0 || atomic_load(&queue->closed)) {
+    if (share->processors == 0 || atomic_load(&queue->closed)
+        || atomic_load(&queue->unwatched)) {
         return 1;
     }
     mine = 1 - running(queue);
@@ -520,6 +526,7 @@ void fdqueue_review(fdqueue_t *queue, apr_time_t now)
     int found;
 
     atomic_store(&queue->now, now);
+    atomic_store(&queue->unwatched, 0);
     if (queue->share.processors == 0
         || atomic_load(&queue->joined) == atomic_load(&queue->sleeping)) {
         return;
@@ -538,19 +545,34 @@ void fdqueue_review(fdqueue_t *queue, apr_time_t now)
     wake_one(queue);
 }
 
+/* Does anything wait for a worker that could be woken? */
+static int waits_for_sleeper(fdqueue_t *queue)
+{
+    return atomic_load(&queue->sleeping) > 0 && has_news(queue);
+}
+
 apr_time_t fdqueue_due(fdqueue_t *queue)
 {
+    apr_time_t now = atomic_load(&queue->now);
+
     if (queue->share.processors == 0 || atomic_load(&queue->closed)) {
         return CLOCK_NEVER;
     }
-    if (atomic_load(&queue->sleeping) > 0 && has_news(queue)) {
-        return atomic_load(&queue->now) + BLOCK_TIME;
+    if (waits_for_sleeper(queue)) {
+        return now + BLOCK_TIME;
     }
     /* Nothing waits here, but in other queues something may, behind one of
      * ours that does not really run. */
-    return atomic_load(queue->share.mine) > 0
-               ? atomic_load(&queue->now) + LONG_TIME
-               : CLOCK_NEVER;
+    if (atomic_load(queue->share.mine) > 0) {
+        return now + LONG_TIME;
+    }
+    /* Race with a worker that leaves something and goes to sleep. */
+    atomic_store(&queue->unwatched, 1);
+    if (waits_for_sleeper(queue)) {
+        atomic_store(&queue->unwatched, 0);
+        return now + BLOCK_TIME;
+    }
+    return CLOCK_NEVER;
 }
 
 int fdqueue_idle(const fdqueue_t *queue)

@@ -116,8 +116,11 @@ void fdqueue_review(fdqueue_t *queue, apr_time_t now);
  */
 void fdqueue_rest(fdqueue_t *queue);
 
-/* When to review again at the latest, CLOCK_NEVER if nothing waits for a
- * worker that could be woken and none counts as running. [listener] */
+/*
+ * When to review again at the latest, for what waits here or in a queue that
+ * shares the processors. CLOCK_NEVER: nothing waits for a worker that could
+ * be woken, and there is no bound until the next review. [listener]
+ */
 apr_time_t fdqueue_due(fdqueue_t *queue);
 
 /*

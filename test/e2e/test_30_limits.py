@@ -225,6 +225,33 @@ def burst_beyond_all_limits(t):
     wait_until(lambda: not any(p["not_accepting"] for p in processes(s)))
 
 
+@test(stock="pass", item="7", needs="probe")
+def nobody_waits_beside_an_idle_thread(t):
+    """All threads end at once what has blocked them, and two begin something
+    that takes long: the other two do what is left, though no client sends
+    anything meanwhile."""
+    s = t.server(threads=4, probe=True, keepalive_timeout=60,
+                 mpm=dict(AsyncRequestWorkerFactor=20))
+    conns = [s.conn(timeout=30) for _ in range(14)]
+    for conn in conns:
+        conn.get("/")
+    for conn in conns[:4]:
+        conn.request("/probe/where?ms=600")
+    wait_until(lambda: running(s) >= 4, what="all are busy")
+    for conn in conns[4:6]:
+        conn.request("/probe/where?ms=5000")
+        time.sleep(0.004)
+    for conn in conns[6:]:
+        conn.request("/probe/where")
+        time.sleep(0.004)  # each is an event of its own
+    for conn in conns[:4] + conns[6:]:
+        t.equal(conn.read_response().status, 200, "a short one")
+    for conn in conns[4:6]:
+        t.check(conn.quiet(0.05), "a long one is not done yet")
+    for conn in conns[4:6]:
+        t.equal(conn.read_response().status, 200, "a long one")
+
+
 @test(stock="pass", item="14.14 2.5")
 def factor_changed_by_restart(t):
     s = t.server(threads=4, processes=1, keepalive_timeout=60,

@@ -392,6 +392,34 @@ START_TEST(two_queues_share_the_processors)
 }
 END_TEST
 
+/* All are blocked, so that there is nothing to look for; then all go on with
+ * what waits, and before anybody has looked again. */
+START_TEST(nobody_sleeps_beside_an_entry_while_nobody_looks)
+{
+    crew_t *crew = &crews[0];
+
+    start(crew, 4, 1);
+    atomic_store(&answer, 1);
+    push(crew, 4);
+    while (atomic_load(&crew->taken) < 4) {
+        review(crew, BLOCK_TIME);
+        sched_yield();
+    }
+    while (atomic_load(&crew->queue->extra) > 0
+           || atomic_load(&crew->mine) > 0) {
+        review(crew, BLOCK_TIME);
+    }
+    push(crew, 4);
+    assert_due(crew, CLOCK_NEVER);
+    let_go(crew, 4);
+    await(crew, 8, 4);
+    /* With the next look there is a bound again. */
+    review(crew, 0);
+    ck_assert_int_lt(room(crew->queue), 0);
+    end(crew);
+}
+END_TEST
+
 START_TEST(closing_leaves_nothing_in_the_share)
 {
     crew_t *crew = &crews[0];
@@ -478,6 +506,7 @@ static Suite *suite(void)
     tcase_add_test(bound, who_was_blocked_and_sleeps_is_counted_once);
     tcase_add_test(bound, extra_ones_become_fewer);
     tcase_add_test(bound, two_queues_share_the_processors);
+    tcase_add_test(bound, nobody_sleeps_beside_an_entry_while_nobody_looks);
     tcase_add_test(bound, closing_leaves_nothing_in_the_share);
     suite_add_tcase(s, bound);
 

@@ -260,11 +260,14 @@ static void move_behind(acceptor_t *a, door_t *door)
 
 /*
  * Most often one connection comes at a time, and to look for a second one
- * would be in vain: more are looked for when the socket is ready again.
+ * would be in vain: more are looked for when the socket is ready again at
+ * once, and by a child that has more to do anyway.
  */
 static void accept_at(acceptor_t *a, door_t *door, apr_time_t now)
 {
-    int n, max = now - door->at < BURST ? door->batch : 1;
+    int burst = now - door->at < BURST
+                || fdqueue_waiting(a->runtime->queue) > 0;
+    int n, max = burst ? door->batch : 1;
 
     door->at = now;
     door->batch = max < BATCH ? 2 * max : BATCH;
@@ -304,9 +307,17 @@ void acceptor_accept(acceptor_t *a, void *data, apr_time_t now)
         accept_at(a, door, now);
         return;
     }
+    /*
+     * Several may have knocked, and more may wait than we can take: watched
+     * anew, a socket with somebody waiting is ready, and stays so for us
+     * until it is not or we stop watching, and then knock.
+     */
     siblings_answer(a->siblings);
-    for (i = 0; i < a->num_doors; i++) {
-        accept_at(a, &a->doors[i], now);
+    for (i = 0; i < a->num_doors && a->watching; i++) {
+        move_behind(a, &a->doors[i]);
+    }
+    if (!a->watching) {
+        siblings_knock(a->siblings);
     }
 }
 

@@ -31,7 +31,6 @@
 #include <stdint.h>
 
 #include "apr_general.h"
-#include "apr_ring.h"
 #include "apr_thread_cond.h"
 #include "apr_thread_mutex.h"
 
@@ -108,7 +107,7 @@ typedef struct worker_t worker_t;
 
 struct worker_t {
     _Alignas(CACHE_LINE) worker_state_e state; /* this worker */
-    APR_RING_ENTRY(worker_t) link; /* under lock; among the sleepers */
+    worker_t *next;                /* under lock; the sleeper after it */
     apr_thread_mutex_t *mutex;     /* const; for woken */
     apr_thread_cond_t *cond;       /* const; woken has become 1 */
     int woken;                     /* under mutex */
@@ -116,8 +115,6 @@ struct worker_t {
     atomic_int blocked;            /* written under lock; it was found so, and
                                     * has not popped since */
 };
-
-APR_RING_HEAD(sleepers_t, worker_t);
 
 struct fdqueue_t {
     /* Written by every push. */
@@ -131,7 +128,8 @@ struct fdqueue_t {
     atomic_int busy;                               /* workers with an entry */
 
     /* Written by going to sleep and by waking, under lock. */
-    _Alignas(CACHE_LINE) struct sleepers_t sleepers;
+    _Alignas(CACHE_LINE) worker_t *first;
+    worker_t *last;      /* under lock; of the sleepers, by how long they are */
     atomic_int sleeping; /* how many those are */
     atomic_int waking;   /* one has been woken and has not looked yet */
     int counted;         /* under lock; what of it is in share.running */
@@ -173,7 +171,6 @@ apr_status_t fdqueue_create(fdqueue_t **queue, int num_workers,
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    APR_RING_INIT(&q->sleepers, worker_t, link);
     q->num_workers = num_workers;
     if (share != NULL && TASKS_CAN_TELL) {
         q->share = *share;
@@ -263,8 +260,8 @@ static worker_t *claim_sleeper(fdqueue_t *queue)
     if (!wakes_one(queue)) {
         return NULL;
     }
-    worker = APR_RING_FIRST(&queue->sleepers);
-    APR_RING_REMOVE(worker, link);
+    worker = queue->first;
+    queue->first = worker->next;
     atomic_fetch_sub(&queue->sleeping, 1);
     atomic_store(&queue->waking, 1);
     publish(queue);
@@ -404,14 +401,22 @@ static void end_rest(fdqueue_t *queue)
 static void sleep_until_woken(fdqueue_t *queue, worker_t *self)
 {
     atomic_store(&queue->since[self - queue->workers], 0);
-    APR_RING_INSERT_TAIL(&queue->sleepers, self, worker_t, link);
+    /* Counted before it looks, as pushers look after they have pushed; the
+     * list itself is nobody's but the lock's. */
     atomic_fetch_add(&queue->sleeping, 1);
     if (has_news(queue) && room(queue) > 0) {
         /* What has come meanwhile, its pusher saw nobody to wake for. */
-        APR_RING_REMOVE(self, link);
         atomic_fetch_sub(&queue->sleeping, 1);
         return;
     }
+    self->next = NULL;
+    if (queue->first == NULL) {
+        queue->first = self;
+    }
+    else {
+        queue->last->next = self;
+    }
+    queue->last = self;
     publish(queue);
     apr_thread_mutex_unlock(queue->lock);
 

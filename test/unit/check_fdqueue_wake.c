@@ -35,29 +35,25 @@
 #include "apr_thread_cond.h"
 #include "apr_thread_mutex.h"
 
-#include "apr_ring.h"
-
 static void (*before_sleep)(void); /* once, on the thread that will sleep */
+static const void *sleeping;       /* the queue's count of sleepers */
 
-static void fall_asleep(void)
+/* A worker is about to be counted among the sleepers. */
+static void look(const void *word)
 {
     void (*happen)(void) = before_sleep;
 
-    before_sleep = NULL;
-    if (happen) {
+    if (word == sleeping && happen) {
+        before_sleep = NULL;
         happen();
     }
 }
 
-#pragma push_macro("APR_RING_INSERT_TAIL")
-#undef APR_RING_INSERT_TAIL
-#define APR_RING_INSERT_TAIL(head, what, type, link)                         \
-    do {                                                                     \
-        fall_asleep();                                                       \
-        APR_RING_SPLICE_TAIL((head), (what), (what), type, link);            \
-    } while (0)
+#undef atomic_fetch_add
+#define atomic_fetch_add(word, value)                                        \
+    (look(word),                                                             \
+     atomic_fetch_add_explicit(word, value, memory_order_seq_cst))
 #include "fdqueue.c"
-#pragma pop_macro("APR_RING_INSERT_TAIL")
 
 #define MAX_WORKERS 64
 
@@ -168,6 +164,7 @@ static void create(int num_workers)
 {
     ck_assert_int_eq(fdqueue_create(&queue, num_workers, NULL, pool),
                      APR_SUCCESS);
+    sleeping = &queue->sleeping;
 }
 
 static void push(int id, fdqueue_line_e line)

@@ -20,10 +20,11 @@
  * Pushers put entries on an inbox by compare-and-swap and take no lock to
  * do so, unless there is somebody to wake.  Workers take a whole inbox at a
  * time, turn it round into the line it belongs to and pop from there, under
- * one lock.  Not all workers run at once who might: see THE BOUND.
+ * one lock.  Which of them sleep and who is woken is the crew's affair, under
+ * the same lock.
  *
  * Threads: [any] pushes, [worker] pops, [listener] reviews.  Owns the lines,
- * the list of sleepers and the counts.  Never allocates after
+ * the lock and the counts of entries.  Never allocates after
  * fdqueue_create, never runs an entry and never holds two locks.
  */
 
@@ -31,55 +32,22 @@
 #include <stdint.h>
 
 #include "apr_general.h"
-#include "apr_thread_cond.h"
 #include "apr_thread_mutex.h"
 
-#include "clock.h"
+#include "crew.h"
 #include "fdqueue.h"
 #include "tasks.h"
 
 /* With --enable-debug: callers keep to the order of join, pop and done. */
 #ifdef EVENT_DEBUG
 #include <assert.h>
-#define ASSERT_STATE(worker, is) assert((worker)->state == (is))
+#define ASSERT_STATE(queue, worker, is)                                      \
+    assert((queue)->states[worker] == (is))
+#define SET_STATE(queue, worker, to) ((void)((queue)->states[worker] = (to)))
 #else
-#define ASSERT_STATE(worker, is) ((void)0)
+#define ASSERT_STATE(queue, worker, is) ((void)(worker))
+#define SET_STATE(queue, worker, to) ((void)(worker))
 #endif
-
-/*
- * THE WAKE-UP RULE: while the queue is not empty, a worker is asleep and
- * fewer run than may, a wake-up is in flight, and never two.
- *
- * `waking` says that one is. The woken worker takes that back and then looks
- * for entries, both under the lock, and before it lets go of the lock it
- * wakes the next one if the rule asks for it. All that changes under the
- * lock but one thing: entries arrive without it. All these words are
- * accessed in the one order that C11's default gives them, so:
- *
- *     pusher: entry in          worker: on the list of sleepers
- *     pusher: sleepers?         worker: entries?       one of them says yes
- *
- *     pusher: entry in          woken:  not waking any more
- *     pusher: waking?           woken:  entries?       one of them says yes
- *
- * THE BOUND. More running threads than processors only queue up in the
- * scheduler, at the price of a switch each and in an order that no client
- * would call fair. So a worker beyond the first is woken only while fewer
- * run, in all children together, than there are processors; what they do not
- * come to waits here, in line.
- *
- * A worker that has been at its entry for BLOCK_TIME and is asleep does not
- * count as running, nor does one that has been at it for LONG_TIME, whatever
- * it does: others must not wait for it. If entries wait while workers get
- * blocked, `extra` ones may run, twice as many as were found blocked each
- * time, and fewer again by and by. That is what fdqueue_review is for, and
- * fdqueue_due says when it is needed: who waits behind a worker that blocks
- * does so for about BLOCK_TIME. There is no bound while nobody will review:
- * who were all blocked may go on with what blocks some of them for longer,
- * and the others are not to sleep while anything waits. The listener says
- * so and then looks, as in the rule above; a worker that goes to sleep does
- * it and then reads that word.
- */
 
 /* Words that are written by different threads are kept this far apart. */
 #define CACHE_LINE 64
@@ -90,31 +58,15 @@
 
 #define NUM_LINES (FDQUEUE_LATER + 1)
 
-/* See THE BOUND. */
-#define BLOCK_TIME apr_time_from_msec(1)
-#define LONG_TIME apr_time_from_msec(5)
-
-/* The listener rests while more entries than this wait. */
+/* The listener rests while more entries than this wait, and so long. */
 #define REST_BELOW 2
+#define REST_TIME apr_time_from_msec(1)
 
 typedef enum {
     WORKER_ABSENT, /* has not joined */
     WORKER_IDLE,
     WORKER_BUSY
 } worker_state_e;
-
-typedef struct worker_t worker_t;
-
-struct worker_t {
-    _Alignas(CACHE_LINE) worker_state_e state; /* this worker */
-    worker_t *next;                /* under lock; the sleeper after it */
-    apr_thread_mutex_t *mutex;     /* const; for woken */
-    apr_thread_cond_t *cond;       /* const; woken has become 1 */
-    int woken;                     /* under mutex */
-    long task;                     /* const once joined; for tasks */
-    atomic_int blocked;            /* written under lock; it was found so, and
-                                    * has not popped since */
-};
 
 struct fdqueue_t {
     /* Written by every push. */
@@ -127,75 +79,20 @@ struct fdqueue_t {
     int since_later;                               /* under lock */
     atomic_int busy;                               /* workers with an entry */
 
-    /* Written by going to sleep and by waking, under lock. */
-    _Alignas(CACHE_LINE) worker_t *first;
-    worker_t *last;      /* under lock; of the sleepers, by how long they are */
-    atomic_int sleeping; /* how many those are */
-    atomic_int waking;   /* one has been woken and has not looked yet */
-    int counted;         /* under lock; what of it is in share.running */
-
-    /* Written when the listener rests and when it sleeps. */
+    /* Written when the listener rests. */
     _Alignas(CACHE_LINE) atomic_int resting;
-    atomic_int unwatched; /* no review comes before something happens */
 
-    /* Hardly ever written by workers. */
-    _Alignas(CACHE_LINE) atomic_int joined;
-    atomic_int closed;
-    worker_t *workers;          /* const */
-    int num_workers;            /* const */
-    fdqueue_share_t share;      /* const; processors is 0: no bound */
-    _Atomic(apr_time_t) now;    /* the last review's */
-    _Atomic(apr_time_t) *since; /* when each worker took its entry; 0: it is
-                                 * asleep */
-    atomic_int blocked;         /* written under lock; how many are */
-    atomic_int extra;           /* workers beyond the bound that may run */
-    apr_time_t changed_at;      /* reviewer: when extra was last looked at */
+    /* Not written any more. */
+    _Alignas(CACHE_LINE) crew_t *crew; /* const */
+#ifdef EVENT_DEBUG
+    worker_state_e *states; /* each its worker's */
+#endif
 };
 
-/* Pools align to eight bytes only. */
-static void *aligned_zeros(apr_pool_t *pool, apr_size_t size)
+/* For the crew, which asks with the lock and without it. */
+static int has_work(const void *self)
 {
-    char *memory = apr_pcalloc(pool, size + CACHE_LINE - 1);
-
-    return (void *)APR_ALIGN((uintptr_t)memory, CACHE_LINE);
-}
-
-apr_status_t fdqueue_create(fdqueue_t **queue, int num_workers,
-                            const fdqueue_share_t *share, apr_pool_t *pool)
-{
-    fdqueue_t *q = aligned_zeros(pool, sizeof(*q));
-    apr_status_t rv;
-    int i;
-
-    rv = apr_thread_mutex_create(&q->lock, APR_THREAD_MUTEX_DEFAULT, pool);
-    if (rv != APR_SUCCESS) {
-        return rv;
-    }
-    q->num_workers = num_workers;
-    if (share != NULL && TASKS_CAN_TELL) {
-        q->share = *share;
-    }
-    q->since = aligned_zeros(pool, sizeof(*q->since) * num_workers);
-    q->workers = aligned_zeros(pool, sizeof(worker_t) * num_workers);
-    for (i = 0; i < num_workers; i++) {
-        worker_t *worker = &q->workers[i];
-
-        rv = apr_thread_mutex_create(&worker->mutex,
-                                     APR_THREAD_MUTEX_DEFAULT, pool);
-        if (rv == APR_SUCCESS) {
-            rv = apr_thread_cond_create(&worker->cond, pool);
-        }
-        if (rv != APR_SUCCESS) {
-            return rv;
-        }
-    }
-    *queue = q;
-    return APR_SUCCESS;
-}
-
-/* Is there anything a sleeping worker would have to be woken for? */
-static int has_news(fdqueue_t *queue)
-{
+    const fdqueue_t *queue = self;
     int i;
 
     for (i = 0; i < NUM_LINES; i++) {
@@ -203,92 +100,32 @@ static int has_news(fdqueue_t *queue)
             return 1;
         }
     }
-    return atomic_load(&queue->closed);
+    return 0;
 }
 
-/* Workers of this queue that run, or would if they had a processor. */
-static int running(fdqueue_t *queue)
+apr_status_t fdqueue_create(fdqueue_t **queue, int num_workers,
+                            const fdqueue_share_t *share, apr_pool_t *pool)
 {
-    return atomic_load(&queue->joined) - atomic_load(&queue->sleeping)
-           - atomic_load(&queue->blocked);
-}
+    /* Pools align to eight bytes only. */
+    char *memory = apr_pcalloc(pool, sizeof(fdqueue_t) + CACHE_LINE - 1);
+    fdqueue_t *q = (void *)APR_ALIGN((uintptr_t)memory, CACHE_LINE);
+    crew_queue_t known = {NULL, has_work, q};
+    apr_status_t rv;
 
-/* How many workers more may run; less than 0: so many too many. */
-static int room(fdqueue_t *queue)
-{
-    const fdqueue_share_t *share = &queue->share;
-    int all, mine;
-
-    if (share->processors == 0 || atomic_load(&queue->closed)
-        || atomic_load(&queue->unwatched)) {
-        return 1;
+    rv = apr_thread_mutex_create(&q->lock, APR_THREAD_MUTEX_DEFAULT, pool);
+    if (rv != APR_SUCCESS) {
+        return rv;
     }
-    mine = 1 - running(queue);
-    all = share->processors - atomic_load(share->running);
-    return (mine > all ? mine : all) + atomic_load(&queue->extra);
-}
-
-/* Tell the other queues how many of ours run; once closed we are out of it.
- * The caller has the lock. */
-static void publish(fdqueue_t *queue)
-{
-    int now;
-
-    if (queue->share.processors > 0) {
-        now = atomic_load(&queue->closed) ? 0 : running(queue);
-        if (now != queue->counted) {
-            atomic_fetch_add(queue->share.running, now - queue->counted);
-            atomic_store(queue->share.mine, now);
-            queue->counted = now;
-        }
+    known.lock = q->lock;
+    rv = crew_create(&q->crew, num_workers, &known, share, pool);
+    if (rv != APR_SUCCESS) {
+        return rv;
     }
-}
-
-static int wakes_one(fdqueue_t *queue)
-{
-    return atomic_load(&queue->sleeping) > 0 && !atomic_load(&queue->waking)
-           && has_news(queue) && room(queue) > 0;
-}
-
-/* Take the sleeper that the wake-up rule asks for off the list, if it does:
- * the one that has slept longest. The caller has the lock, and signals when
- * it has not any more. */
-static worker_t *claim_sleeper(fdqueue_t *queue)
-{
-    worker_t *worker;
-
-    if (!wakes_one(queue)) {
-        return NULL;
-    }
-    worker = queue->first;
-    queue->first = worker->next;
-    atomic_fetch_sub(&queue->sleeping, 1);
-    atomic_store(&queue->waking, 1);
-    publish(queue);
-    return worker;
-}
-
-static void signal_worker(worker_t *worker)
-{
-    if (worker != NULL) {
-        apr_thread_mutex_lock(worker->mutex);
-        worker->woken = 1;
-        apr_thread_mutex_unlock(worker->mutex);
-        /* Signalled while locked it would wake only to wait for the lock. */
-        apr_thread_cond_signal(worker->cond);
-    }
-}
-
-static void wake_one(fdqueue_t *queue)
-{
-    worker_t *worker;
-
-    if (wakes_one(queue)) {
-        apr_thread_mutex_lock(queue->lock);
-        worker = claim_sleeper(queue);
-        apr_thread_mutex_unlock(queue->lock);
-        signal_worker(worker);
-    }
+#ifdef EVENT_DEBUG
+    q->states = apr_pcalloc(pool, sizeof(*q->states) * num_workers);
+#endif
+    *queue = q;
+    return APR_SUCCESS;
 }
 
 void fdqueue_push(fdqueue_t *queue, fdqueue_entry_t **entry,
@@ -306,17 +143,14 @@ void fdqueue_push(fdqueue_t *queue, fdqueue_entry_t **entry,
         mine->next = newest;
     } while (!atomic_compare_exchange_weak(&queue->inbox[line], &newest,
                                            mine));
-    wake_one(queue);
+    crew_wake(queue->crew);
 }
 
 void fdqueue_join(fdqueue_t *queue, int worker)
 {
-    worker_t *self = &queue->workers[worker];
-
-    ASSERT_STATE(self, WORKER_ABSENT);
-    self->state = WORKER_IDLE;
-    self->task = tasks_self();
-    atomic_fetch_add(&queue->joined, 1);
+    ASSERT_STATE(queue, worker, WORKER_ABSENT);
+    SET_STATE(queue, worker, WORKER_IDLE);
+    crew_join(queue->crew, worker);
 }
 
 /* The caller has the lock. */
@@ -374,7 +208,7 @@ static fdqueue_entry_t *pop_any(fdqueue_t *queue)
 
 void fdqueue_rest(fdqueue_t *queue)
 {
-    if (queue->share.processors == 0
+    if (!crew_is_bound(queue->crew)
         || atomic_load(&queue->waiting) <= REST_BELOW) {
         return;
     }
@@ -382,7 +216,7 @@ void fdqueue_rest(fdqueue_t *queue)
      * how few are left. */
     atomic_store(&queue->resting, 1);
     if (atomic_load(&queue->waiting) > REST_BELOW) {
-        tasks_wait(&queue->resting, 1, BLOCK_TIME);
+        tasks_wait(&queue->resting, 1, REST_TIME);
     }
     atomic_store(&queue->resting, 0);
 }
@@ -396,195 +230,58 @@ static void end_rest(fdqueue_t *queue)
     }
 }
 
-/* Sleep until somebody takes this worker off the list of sleepers. The
- * caller has the lock, and has it again afterwards. */
-static void sleep_until_woken(fdqueue_t *queue, worker_t *self)
-{
-    atomic_store(&queue->since[self - queue->workers], 0);
-    /* Counted before it looks, as pushers look after they have pushed; the
-     * list itself is nobody's but the lock's. */
-    atomic_fetch_add(&queue->sleeping, 1);
-    if (has_news(queue) && room(queue) > 0) {
-        /* What has come meanwhile, its pusher saw nobody to wake for. */
-        atomic_fetch_sub(&queue->sleeping, 1);
-        return;
-    }
-    self->next = NULL;
-    if (queue->first == NULL) {
-        queue->first = self;
-    }
-    else {
-        queue->last->next = self;
-    }
-    queue->last = self;
-    publish(queue);
-    apr_thread_mutex_unlock(queue->lock);
-
-    apr_thread_mutex_lock(self->mutex);
-    while (!self->woken) {
-        apr_thread_cond_wait(self->cond, self->mutex);
-    }
-    self->woken = 0;
-    apr_thread_mutex_unlock(self->mutex);
-
-    apr_thread_mutex_lock(queue->lock);
-    atomic_store(&queue->waking, 0);
-}
-
 fdqueue_entry_t *fdqueue_pop(fdqueue_t *queue, int worker)
 {
-    worker_t *self = &queue->workers[worker];
+    crew_t *crew = queue->crew;
     fdqueue_entry_t *entry = NULL;
-    worker_t *next;
+    crew_worker_t *next;
 
-    ASSERT_STATE(self, WORKER_IDLE);
+    ASSERT_STATE(queue, worker, WORKER_IDLE);
     apr_thread_mutex_lock(queue->lock);
-    if (atomic_load(&self->blocked)) {
-        atomic_store(&self->blocked, 0);
-        atomic_fetch_sub(&queue->blocked, 1);
-        publish(queue);
-    }
-    while (!atomic_load(&queue->closed)
-           && (room(queue) < 0 || !(entry = pop_any(queue)))) {
-        sleep_until_woken(queue, self);
+    crew_return(crew, worker);
+    while (!crew_is_closed(crew)
+           && (crew_is_over(crew) || !(entry = pop_any(queue)))) {
+        crew_sleep(crew, worker);
     }
     if (entry) {
-        self->state = WORKER_BUSY;
-        atomic_store(&queue->since[worker], atomic_load(&queue->now));
+        SET_STATE(queue, worker, WORKER_BUSY);
+        crew_begin(crew, worker);
     }
     /* For what we leave behind; and when closed, everybody's turn. */
-    next = claim_sleeper(queue);
+    next = crew_claim(crew);
     apr_thread_mutex_unlock(queue->lock);
-    signal_worker(next);
+    crew_signal(next);
     end_rest(queue);
     return entry;
 }
 
 void fdqueue_done(fdqueue_t *queue, int worker)
 {
-    worker_t *self = &queue->workers[worker];
-
-    ASSERT_STATE(self, WORKER_BUSY);
-    self->state = WORKER_IDLE;
+    ASSERT_STATE(queue, worker, WORKER_BUSY);
+    SET_STATE(queue, worker, WORKER_IDLE);
     atomic_fetch_sub(&queue->busy, 1);
 }
 
 void fdqueue_close(fdqueue_t *queue)
 {
-    worker_t *worker;
-
-    apr_thread_mutex_lock(queue->lock);
-    atomic_store(&queue->closed, 1);
-    publish(queue);
-    /* One is enough: each that wakes to a closed queue wakes the next. */
-    worker = claim_sleeper(queue);
-    apr_thread_mutex_unlock(queue->lock);
-    signal_worker(worker);
-}
-
-/* This worker was blocked with the entry it took at since: 1 if it still has
- * that one. */
-static int mark_blocked(fdqueue_t *queue, int i, apr_time_t since)
-{
-    int is_same;
-
-    apr_thread_mutex_lock(queue->lock);
-    is_same = atomic_load(&queue->since[i]) == since;
-    if (is_same) {
-        atomic_store(&queue->workers[i].blocked, 1);
-        atomic_fetch_add(&queue->blocked, 1);
-        publish(queue);
-    }
-    apr_thread_mutex_unlock(queue->lock);
-    return is_same;
-}
-
-/*
- * Find workers that are blocked, and have not been found so before: how many
- * of them are asleep? One that only waits for a processor is not, unless it
- * takes very long: another one would wait for a processor, too.
- */
-static int find_blocked(fdqueue_t *queue, apr_time_t now)
-{
-    int i, found = 0;
-
-    for (i = 0; i < queue->num_workers; i++) {
-        const worker_t *worker = &queue->workers[i];
-        apr_time_t since = atomic_load(&queue->since[i]);
-        int asleep;
-
-        if (since == 0 || now - since < BLOCK_TIME
-            || atomic_load(&worker->blocked)) {
-            continue;
-        }
-        asleep = tasks_is_asleep(worker->task) != 0;
-        if (asleep || now - since >= LONG_TIME) {
-            found += mark_blocked(queue, i, since) && asleep;
-        }
-    }
-    return found;
+    crew_close(queue->crew);
 }
 
 void fdqueue_review(fdqueue_t *queue, apr_time_t now)
 {
-    int extra = atomic_load(&queue->extra);
-    int found;
-
-    atomic_store(&queue->now, now);
-    atomic_store(&queue->unwatched, 0);
-    if (queue->share.processors == 0
-        || atomic_load(&queue->joined) == atomic_load(&queue->sleeping)) {
-        return;
-    }
-    found = find_blocked(queue, now);
-    if (found > 0 && has_news(queue)) {
-        extra += 2 * found;
-        queue->changed_at = now;
-    }
-    else if (extra > 0 && now - queue->changed_at >= BLOCK_TIME) {
-        extra -= (extra + 3) / 4;
-        queue->changed_at = now;
-    }
-    atomic_store(&queue->extra,
-                 extra < queue->num_workers ? extra : queue->num_workers);
-    wake_one(queue);
-}
-
-/* Does anything wait for a worker that could be woken? */
-static int waits_for_sleeper(fdqueue_t *queue)
-{
-    return atomic_load(&queue->sleeping) > 0 && has_news(queue);
+    crew_review(queue->crew, now);
 }
 
 apr_time_t fdqueue_due(fdqueue_t *queue)
 {
-    apr_time_t now = atomic_load(&queue->now);
-
-    if (queue->share.processors == 0 || atomic_load(&queue->closed)) {
-        return CLOCK_NEVER;
-    }
-    if (waits_for_sleeper(queue)) {
-        return now + BLOCK_TIME;
-    }
-    /* Nothing waits here, but in other queues something may, behind one of
-     * ours that does not really run. */
-    if (atomic_load(queue->share.mine) > 0) {
-        return now + LONG_TIME;
-    }
-    /* Race with a worker that leaves something and goes to sleep. */
-    atomic_store(&queue->unwatched, 1);
-    if (waits_for_sleeper(queue)) {
-        atomic_store(&queue->unwatched, 0);
-        return now + BLOCK_TIME;
-    }
-    return CLOCK_NEVER;
+    return crew_due(queue->crew);
 }
 
 int fdqueue_idle(const fdqueue_t *queue)
 {
     int waiting = atomic_load(&queue->waiting);
     int busy = atomic_load(&queue->busy);
-    int idle = atomic_load(&queue->joined) - busy - waiting;
+    int idle = crew_joined(queue->crew) - busy - waiting;
 
     return idle > 0 ? idle : 0;
 }

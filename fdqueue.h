@@ -30,12 +30,12 @@
 #ifndef EVENT_FDQUEUE_H
 #define EVENT_FDQUEUE_H
 
-#include <stdatomic.h>
-
 #include "apr.h"
 #include "apr_errno.h"
 #include "apr_pools.h"
 #include "apr_time.h"
+
+#include "crew.h"
 
 typedef struct fdqueue_t fdqueue_t;
 typedef struct fdqueue_entry_t fdqueue_entry_t;
@@ -50,15 +50,8 @@ typedef enum {
     FDQUEUE_LATER /* taken when NOW is empty, and at least once in a while */
 } fdqueue_line_e;
 
-/*
- * What the queues of several processes share, so that no more workers run
- * than there are processors.
- */
-typedef struct fdqueue_share_t {
-    atomic_int *running; /* in memory shared by all: workers that run */
-    atomic_int *mine;    /* the same: how many of them are this queue's */
-    int processors;
-} fdqueue_share_t;
+/* What the queues of several processes share: the shares of their crews. */
+typedef crew_share_t fdqueue_share_t;
 
 /*
  * Make a queue for workers numbered 0 to num_workers - 1, living as long as

@@ -34,5 +34,6 @@ EVENT_SOURCES = \
     tasks.c \
     timers.c \
     fdqueue.c \
+    crew.c \
     ptrans.c \
     status.c

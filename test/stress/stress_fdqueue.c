@@ -51,17 +51,17 @@ typedef struct item_t {
     int blocks;          /* wait for the others that do, first */
 } item_t;
 
-typedef struct crew_t crew_t;
-typedef void handle_fn_t(crew_t *crew, item_t *item);
+typedef struct team_t team_t;
+typedef void handle_fn_t(team_t *team, item_t *item);
 
 typedef struct {
-    crew_t *crew;
+    team_t *team;
     int number;
     pthread_t thread;
 } member_t;
 
 /* Workers on a queue, and what the handlers of each part need. */
-struct crew_t {
+struct team_t {
     apr_pool_t *pool;
     fdqueue_t *queue;
     int num_workers;
@@ -75,7 +75,7 @@ struct crew_t {
 };
 
 typedef struct {
-    crew_t *crew;
+    team_t *team;
     item_t *items;
     int count;
     pthread_t thread;
@@ -91,71 +91,71 @@ static void push(fdqueue_t *queue, item_t *item)
 static void *run_worker(void *data)
 {
     member_t *self = data;
-    crew_t *crew = self->crew;
+    team_t *team = self->team;
     fdqueue_entry_t *entry;
 
-    fdqueue_join(crew->queue, self->number);
-    while ((entry = fdqueue_pop(crew->queue, self->number)) != NULL) {
-        crew->handle(crew, (item_t *)entry);
-        fdqueue_done(crew->queue, self->number);
+    fdqueue_join(team->queue, self->number);
+    while ((entry = fdqueue_pop(team->queue, self->number)) != NULL) {
+        team->handle(team, (item_t *)entry);
+        fdqueue_done(team->queue, self->number);
     }
     return NULL;
 }
 
-static void start_bound_crew(crew_t *crew, int num_workers,
+static void start_bound_team(team_t *team, int num_workers,
                              handle_fn_t *handle,
                              const fdqueue_share_t *share)
 {
     int i;
 
-    memset(crew, 0, sizeof(*crew));
-    crew->num_workers = num_workers;
-    crew->handle = handle;
-    MUST(apr_pool_create(&crew->pool, NULL) == APR_SUCCESS);
-    MUST(fdqueue_create(&crew->queue, num_workers, share, crew->pool)
+    memset(team, 0, sizeof(*team));
+    team->num_workers = num_workers;
+    team->handle = handle;
+    MUST(apr_pool_create(&team->pool, NULL) == APR_SUCCESS);
+    MUST(fdqueue_create(&team->queue, num_workers, share, team->pool)
          == APR_SUCCESS);
     for (i = 0; i < num_workers; i++) {
-        member_t *worker = &crew->workers[i];
+        member_t *worker = &team->workers[i];
 
-        worker->crew = crew;
+        worker->team = team;
         worker->number = i;
         worker->thread = stress_start(run_worker, worker);
     }
 }
 
-static void start_crew(crew_t *crew, int num_workers, handle_fn_t *handle)
+static void start_team(team_t *team, int num_workers, handle_fn_t *handle)
 {
-    start_bound_crew(crew, num_workers, handle, NULL);
+    start_bound_team(team, num_workers, handle, NULL);
 }
 
 /* Close, and return how many NOW entries were left. */
-static int end_crew(crew_t *crew)
+static int end_team(team_t *team)
 {
     int left;
     int i;
 
-    fdqueue_close(crew->queue);
-    for (i = 0; i < crew->num_workers; i++) {
-        stress_join(crew->workers[i].thread);
+    fdqueue_close(team->queue);
+    for (i = 0; i < team->num_workers; i++) {
+        stress_join(team->workers[i].thread);
     }
-    left = fdqueue_waiting(crew->queue);
-    apr_pool_destroy(crew->pool);
+    left = fdqueue_waiting(team->queue);
+    apr_pool_destroy(team->pool);
     return left;
 }
 
 /* Look at the figures until that many have been handled and all is quiet. */
-static void await_quiet(crew_t *crew, int handled)
+static void await_quiet(team_t *team, int handled)
 {
     int idle = 0;
 
-    while (crew->handled < handled || idle != crew->num_workers) {
-        idle = fdqueue_idle(crew->queue);
-        MUST(idle >= 0 && idle <= crew->num_workers);
-        MUST(fdqueue_waiting(crew->queue) >= 0);
+    while (team->handled < handled || idle != team->num_workers) {
+        idle = fdqueue_idle(team->queue);
+        MUST(idle >= 0 && idle <= team->num_workers);
+        MUST(fdqueue_waiting(team->queue) >= 0);
         sched_yield();
     }
-    MUST(atomic_load(&crew->handled) == handled);
-    MUST(fdqueue_waiting(crew->queue) == 0);
+    MUST(atomic_load(&team->handled) == handled);
+    MUST(fdqueue_waiting(team->queue) == 0);
 }
 
 static item_t *make_items(int producer, int count, int with_later)
@@ -180,7 +180,7 @@ static void *run_producer(void *data)
     int i;
 
     for (i = 0; i < self->count; i++) {
-        push(self->crew->queue, &self->items[i]);
+        push(self->team->queue, &self->items[i]);
         /* Now and then let the workers run dry and fall asleep. */
         if (stress_random(&random, 64) == 0) {
             sched_yield();
@@ -189,13 +189,13 @@ static void *run_producer(void *data)
     return NULL;
 }
 
-static void start_producers(producer_t *producers, crew_t *crew, int count,
+static void start_producers(producer_t *producers, team_t *team, int count,
                             int with_later)
 {
     int i;
 
     for (i = 0; i < PRODUCERS; i++) {
-        producers[i].crew = crew;
+        producers[i].team = team;
         producers[i].items = make_items(i, count, with_later);
         producers[i].count = count;
         producers[i].thread = stress_start(run_producer, &producers[i]);
@@ -233,15 +233,15 @@ static int end_producers(producer_t *producers, int least)
 
 /* --- exchange, order --------------------------------------------------- */
 
-static void handle_any(crew_t *crew, item_t *item)
+static void handle_any(team_t *team, item_t *item)
 {
     atomic_fetch_add(&item->pops, 1);
-    atomic_fetch_add(&crew->handled, 1);
+    atomic_fetch_add(&team->handled, 1);
 }
 
-static void handle_in_order(crew_t *crew, item_t *item)
+static void handle_in_order(team_t *team, item_t *item)
 {
-    int *next = &crew->next[item->producer][item->line];
+    int *next = &team->next[item->producer][item->line];
 
     if (item->line == FDQUEUE_LATER) {
         MUST(item->number == 4 * *next + 3);
@@ -250,19 +250,19 @@ static void handle_in_order(crew_t *crew, item_t *item)
         MUST(item->number == *next / 3 * 4 + *next % 3);
     }
     ++*next;
-    handle_any(crew, item);
+    handle_any(team, item);
 }
 
-static int exchange(crew_t *crew, int num_workers, int count,
+static int exchange(team_t *team, int num_workers, int count,
                     handle_fn_t *handle)
 {
     producer_t producers[PRODUCERS];
 
-    start_crew(crew, num_workers, handle);
-    start_producers(producers, crew, count, 1);
-    await_quiet(crew, PRODUCERS * count);
+    start_team(team, num_workers, handle);
+    start_producers(producers, team, count, 1);
+    await_quiet(team, PRODUCERS * count);
     join_producers(producers, PRODUCERS);
-    end_crew(crew);
+    end_team(team);
     return end_producers(producers, 1);
 }
 
@@ -270,11 +270,11 @@ static int exchange(crew_t *crew, int num_workers, int count,
 
 #define BLOCKED 4
 
-static void handle_ping(crew_t *crew, item_t *item)
+static void handle_ping(team_t *team, item_t *item)
 {
-    atomic_fetch_add(&crew->handled, 1);
+    atomic_fetch_add(&team->handled, 1);
     if (item->blocks) {
-        pthread_barrier_wait(&crew->together);
+        pthread_barrier_wait(&team->together);
     }
     if (item->handled) {
         atomic_store(item->handled, 1);
@@ -301,73 +301,73 @@ static void *run_pinger(void *data)
     item.handled = &handled;
     for (i = 0; i < self->count; i++) {
         item.line = i % 3 ? FDQUEUE_NOW : FDQUEUE_LATER;
-        push(self->crew->queue, &item);
+        push(self->team->queue, &item);
         await_handled(&handled);
     }
     return NULL;
 }
 
 /* So many pingers keep so many workers on the verge of sleep. */
-static int pings(crew_t *crew, int num_pingers, int num_free, int count)
+static int pings(team_t *team, int num_pingers, int num_free, int count)
 {
     producer_t pingers[PRODUCERS];
     item_t blocked[BLOCKED];
     int i;
 
-    start_crew(crew, BLOCKED + num_free, handle_ping);
+    start_team(team, BLOCKED + num_free, handle_ping);
     memset(blocked, 0, sizeof(blocked));
-    pthread_barrier_init(&crew->together, NULL, BLOCKED + 1);
+    pthread_barrier_init(&team->together, NULL, BLOCKED + 1);
     for (i = 0; i < BLOCKED; i++) {
         blocked[i].blocks = 1;
-        push(crew->queue, &blocked[i]);
+        push(team->queue, &blocked[i]);
     }
     for (i = 0; i < num_pingers; i++) {
-        pingers[i].crew = crew;
+        pingers[i].team = team;
         pingers[i].count = count;
         pingers[i].thread = stress_start(run_pinger, &pingers[i]);
     }
     join_producers(pingers, num_pingers);
     /* Only those that block are busy, and they are. */
-    while (fdqueue_idle(crew->queue) != num_free) {
+    while (fdqueue_idle(team->queue) != num_free) {
         sched_yield();
     }
-    pthread_barrier_wait(&crew->together);
-    await_quiet(crew, BLOCKED + num_pingers * count);
-    end_crew(crew);
-    pthread_barrier_destroy(&crew->together);
+    pthread_barrier_wait(&team->together);
+    await_quiet(team, BLOCKED + num_pingers * count);
+    end_team(team);
+    pthread_barrier_destroy(&team->together);
     return num_pingers * count;
 }
 
 /* --- blocks ------------------------------------------------------------ */
 
-static void handle_block(crew_t *crew, item_t *item)
+static void handle_block(team_t *team, item_t *item)
 {
-    handle_any(crew, item);
-    pthread_barrier_wait(&crew->together);
+    handle_any(team, item);
+    pthread_barrier_wait(&team->together);
 }
 
-static int blocks(crew_t *crew, int rounds)
+static int blocks(team_t *team, int rounds)
 {
     int count = MAX_WORKERS / PRODUCERS;
     producer_t producers[PRODUCERS];
     int round;
 
-    start_crew(crew, MAX_WORKERS, handle_block);
-    pthread_barrier_init(&crew->together, NULL, MAX_WORKERS + 1);
+    start_team(team, MAX_WORKERS, handle_block);
+    pthread_barrier_init(&team->together, NULL, MAX_WORKERS + 1);
     for (round = 0; round < rounds; round++) {
-        start_producers(producers, crew, count, 1);
-        pthread_barrier_wait(&crew->together);
+        start_producers(producers, team, count, 1);
+        pthread_barrier_wait(&team->together);
         join_producers(producers, PRODUCERS);
         /* In every other round workers are asleep, in the rest about to be
          * when the next entries come. */
         if (round % 2) {
-            await_quiet(crew, (round + 1) * MAX_WORKERS);
+            await_quiet(team, (round + 1) * MAX_WORKERS);
         }
         end_producers(producers, 1);
     }
-    await_quiet(crew, rounds * MAX_WORKERS);
-    end_crew(crew);
-    pthread_barrier_destroy(&crew->together);
+    await_quiet(team, rounds * MAX_WORKERS);
+    end_team(team);
+    pthread_barrier_destroy(&team->together);
     return rounds;
 }
 
@@ -375,30 +375,30 @@ static int blocks(crew_t *crew, int rounds)
 
 /* NOW entries go round for ever; a LATER one notes in its number how many
  * were popped before it. */
-static void handle_round(crew_t *crew, item_t *item)
+static void handle_round(team_t *team, item_t *item)
 {
     if (item->line == FDQUEUE_LATER) {
-        item->number = atomic_load(&crew->now_pops);
+        item->number = atomic_load(&team->now_pops);
         atomic_store(item->handled, 1);
     }
     else {
-        atomic_fetch_add(&crew->now_pops, 1);
-        push(crew->queue, item);
+        atomic_fetch_add(&team->now_pops, 1);
+        push(team->queue, item);
     }
 }
 
-static int later(crew_t *crew, int rounds)
+static int later(team_t *team, int rounds)
 {
     item_t now[3];
     item_t item;
     atomic_int handled = 0;
     int i;
 
-    start_crew(crew, 1, handle_round);
+    start_team(team, 1, handle_round);
     memset(now, 0, sizeof(now));
     for (i = 0; i < 3; i++) {
         now[i].line = FDQUEUE_NOW;
-        push(crew->queue, &now[i]);
+        push(team->queue, &now[i]);
     }
     memset(&item, 0, sizeof(item));
     item.line = FDQUEUE_LATER;
@@ -406,20 +406,20 @@ static int later(crew_t *crew, int rounds)
     for (i = 0; i < rounds; i++) {
         int before;
 
-        push(crew->queue, &item);
-        before = atomic_load(&crew->now_pops);
+        push(team->queue, &item);
+        before = atomic_load(&team->now_pops);
         await_handled(&handled);
         /* Of eight pops seven are of NOW; and one of those may have been
          * popped before the push but counted after. */
         MUST(item.number - before <= 8);
     }
-    end_crew(crew);
+    end_team(team);
     return rounds;
 }
 
 /* --- closings ---------------------------------------------------------- */
 
-static int closings(crew_t *crew, int rounds)
+static int closings(team_t *team, int rounds)
 {
     producer_t producers[PRODUCERS];
     unsigned random = 7;
@@ -429,14 +429,14 @@ static int closings(crew_t *crew, int rounds)
         unsigned yields = stress_random(&random, 30);
         int left;
 
-        start_crew(crew, 8, handle_any);
-        start_producers(producers, crew, 100, 0);
+        start_team(team, 8, handle_any);
+        start_producers(producers, team, 100, 0);
         while (yields-- > 0) {
             sched_yield();
         }
-        fdqueue_close(crew->queue);
+        fdqueue_close(team->queue);
         join_producers(producers, PRODUCERS);
-        left = end_crew(crew);
+        left = end_team(team);
         MUST(end_producers(producers, 0) + left == PRODUCERS * 100);
     }
     return rounds;
@@ -444,7 +444,7 @@ static int closings(crew_t *crew, int rounds)
 
 /* --- bound ---------------------------------------------------------------- */
 
-static void handle_variously(crew_t *crew, item_t *item)
+static void handle_variously(team_t *team, item_t *item)
 {
     apr_time_t until = clock_now() + 50;
 
@@ -457,21 +457,21 @@ static void handle_variously(crew_t *crew, item_t *item)
         }
         break;
     }
-    handle_any(crew, item);
+    handle_any(team, item);
 }
 
 /* As a listener does. */
 static void *run_reviewer(void *data)
 {
-    crew_t *crew = data;
+    team_t *team = data;
 
-    while (!atomic_load(&crew->over)) {
+    while (!atomic_load(&team->over)) {
         apr_time_t now = clock_now();
         apr_time_t due;
 
-        fdqueue_review(crew->queue, now);
-        fdqueue_rest(crew->queue);
-        due = fdqueue_due(crew->queue);
+        fdqueue_review(team->queue, now);
+        fdqueue_rest(team->queue);
+        due = fdqueue_due(team->queue);
         if (due > now) {
             usleep(due - now < 1000 ? (useconds_t)(due - now) : 1000);
         }
@@ -481,7 +481,7 @@ static void *run_reviewer(void *data)
 
 static int bound(int rounds, int count)
 {
-    static crew_t crews[2];
+    static team_t teams[2];
     atomic_int running = 0, mine[2] = {0, 0};
     producer_t producers[2][PRODUCERS];
     pthread_t reviewers[2];
@@ -491,12 +491,12 @@ static int bound(int rounds, int count)
         for (i = 0; i < 2; i++) {
             fdqueue_share_t share = {&running, &mine[i], 2};
 
-            start_bound_crew(&crews[i], 16, handle_variously, &share);
-            reviewers[i] = stress_start(run_reviewer, &crews[i]);
-            start_producers(producers[i], &crews[i], count, 1);
+            start_bound_team(&teams[i], 16, handle_variously, &share);
+            reviewers[i] = stress_start(run_reviewer, &teams[i]);
+            start_producers(producers[i], &teams[i], count, 1);
         }
         for (i = 0; i < 2; i++) {
-            await_quiet(&crews[i], PRODUCERS * count);
+            await_quiet(&teams[i], PRODUCERS * count);
             join_producers(producers[i], PRODUCERS);
         }
         /* Idle is not yet asleep. */
@@ -505,9 +505,9 @@ static int bound(int rounds, int count)
             sched_yield();
         }
         for (i = 0; i < 2; i++) {
-            atomic_store(&crews[i].over, 1);
+            atomic_store(&teams[i].over, 1);
             stress_join(reviewers[i]);
-            MUST(end_crew(&crews[i]) == 0);
+            MUST(end_team(&teams[i]) == 0);
             end_producers(producers[i], 1);
             MUST(atomic_load(&mine[i]) == 0);
         }
@@ -519,18 +519,18 @@ static int bound(int rounds, int count)
 int main(int argc, char **argv)
 {
     int n = stress_iterations(argc, argv);
-    static crew_t crew;
+    static team_t team;
 
     MUST(apr_initialize() == APR_SUCCESS);
     printf("stress_fdqueue: %d exchanged, ",
-           exchange(&crew, 8, n, handle_any));
-    printf("%d in order, ", exchange(&crew, 1, n, handle_in_order));
-    printf("%d pings, ", pings(&crew, 1, 1, n / 2 + 1)
-                             + pings(&crew, 2, 2, n / 4 + 1)
-                             + pings(&crew, 2, 3, n / 8 + 1));
-    printf("%d blocks of %d, ", blocks(&crew, n / 500 + 1), MAX_WORKERS);
-    printf("%d later, ", later(&crew, n / 4 + 1));
-    printf("%d closings, ", closings(&crew, n / 200 + 1));
+           exchange(&team, 8, n, handle_any));
+    printf("%d in order, ", exchange(&team, 1, n, handle_in_order));
+    printf("%d pings, ", pings(&team, 1, 1, n / 2 + 1)
+                             + pings(&team, 2, 2, n / 4 + 1)
+                             + pings(&team, 2, 3, n / 8 + 1));
+    printf("%d blocks of %d, ", blocks(&team, n / 500 + 1), MAX_WORKERS);
+    printf("%d later, ", later(&team, n / 4 + 1));
+    printf("%d closings, ", closings(&team, n / 200 + 1));
     printf("%d within the bound\n", bound(10, n / 200 + 1));
     apr_terminate();
     return EXIT_SUCCESS;

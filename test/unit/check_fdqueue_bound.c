@@ -18,8 +18,9 @@
  * check_fdqueue_bound: how many workers run at a time, who is found blocked,
  * and when the listener rests.
  *
- * Times are made up, and so is what the system says of a thread: the room is
- * compiled into this program with our functions in front of those of tasks.
+ * Times are made up, and so is what the system says of a thread: fdqueue and
+ * crew are compiled into this program with our functions in front of those of
+ * tasks.
  * Workers stay in their entries until they are let go.
  */
 
@@ -69,13 +70,14 @@ static void our_wake(atomic_int *word)
 #define tasks_is_asleep our_is_asleep
 #define tasks_wait our_wait
 #define tasks_wake our_wake
+#include "crew.c"
 #include "fdqueue.c"
 
 #define MAX_WORKERS 64
 #define START apr_time_from_sec(1000)
 
 /* A queue and its workers, as a child has them. */
-typedef struct crew_t {
+typedef struct team_t {
     fdqueue_t *queue;
     int num_workers;
     atomic_int mine;
@@ -85,16 +87,16 @@ typedef struct crew_t {
     atomic_int numbers;
     pthread_t threads[MAX_WORKERS];
     fdqueue_entry_t entries[MAX_WORKERS];
-} crew_t;
+} team_t;
 
 static apr_pool_t *pool;
 static atomic_int sum;
-static crew_t crews[2];
+static team_t teams[2];
 static apr_time_t now;
 
 static void setup(void)
 {
-    memset(crews, 0, sizeof(crews));
+    memset(teams, 0, sizeof(teams));
     atomic_store(&answer, 0);
     now = START;
     ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
@@ -105,101 +107,101 @@ static void teardown(void)
     apr_pool_destroy(pool);
 }
 
-static void create(crew_t *crew, int num_workers, int processors)
+static void create(team_t *team, int num_workers, int processors)
 {
-    fdqueue_share_t share = {&sum, &crew->mine, processors};
+    fdqueue_share_t share = {&sum, &team->mine, processors};
 
-    crew->num_workers = num_workers;
-    sem_init(&crew->go, 0, 0);
-    ck_assert_int_eq(fdqueue_create(&crew->queue, num_workers, &share, pool),
+    team->num_workers = num_workers;
+    sem_init(&team->go, 0, 0);
+    ck_assert_int_eq(fdqueue_create(&team->queue, num_workers, &share, pool),
                      APR_SUCCESS);
-    fdqueue_review(crew->queue, now);
+    fdqueue_review(team->queue, now);
 }
 
 static void *run_worker(void *data)
 {
-    crew_t *crew = data;
-    int number = atomic_fetch_add(&crew->numbers, 1);
+    team_t *team = data;
+    int number = atomic_fetch_add(&team->numbers, 1);
 
-    fdqueue_join(crew->queue, number);
-    while (fdqueue_pop(crew->queue, number) != NULL) {
-        atomic_fetch_add(&crew->at_work, 1);
-        atomic_fetch_add(&crew->taken, 1);
-        while (sem_wait(&crew->go) != 0) {
+    fdqueue_join(team->queue, number);
+    while (fdqueue_pop(team->queue, number) != NULL) {
+        atomic_fetch_add(&team->at_work, 1);
+        atomic_fetch_add(&team->taken, 1);
+        while (sem_wait(&team->go) != 0) {
         }
-        atomic_fetch_sub(&crew->at_work, 1);
-        fdqueue_done(crew->queue, number);
+        atomic_fetch_sub(&team->at_work, 1);
+        fdqueue_done(team->queue, number);
     }
     return NULL;
 }
 
 /* Until that many entries have been taken, ever, that many workers are at
  * one, and all others are asleep. */
-static void await(crew_t *crew, int taken, int at_work)
+static void await(team_t *team, int taken, int at_work)
 {
-    while (atomic_load(&crew->taken) < taken
-           || atomic_load(&crew->at_work) != at_work
-           || atomic_load(&crew->queue->sleeping)
-                  != crew->num_workers - at_work) {
+    while (atomic_load(&team->taken) < taken
+           || atomic_load(&team->at_work) != at_work
+           || atomic_load(&team->queue->crew->sleeping)
+                  != team->num_workers - at_work) {
         sched_yield();
     }
-    ck_assert_int_eq(atomic_load(&crew->taken), taken);
-    ck_assert_int_eq(atomic_load(&crew->queue->waking), 0);
+    ck_assert_int_eq(atomic_load(&team->taken), taken);
+    ck_assert_int_eq(atomic_load(&team->queue->crew->waking), 0);
 }
 
-static void start(crew_t *crew, int num_workers, int processors)
+static void start(team_t *team, int num_workers, int processors)
 {
     int i;
 
-    create(crew, num_workers, processors);
+    create(team, num_workers, processors);
     for (i = 0; i < num_workers; i++) {
         ck_assert_int_eq(
-            pthread_create(&crew->threads[i], NULL, run_worker, crew), 0);
+            pthread_create(&team->threads[i], NULL, run_worker, team), 0);
     }
-    await(crew, 0, 0);
-    ck_assert_int_eq(atomic_load(&crew->mine), 0);
+    await(team, 0, 0);
+    ck_assert_int_eq(atomic_load(&team->mine), 0);
 }
 
-static void push(crew_t *crew, int n)
+static void push(team_t *team, int n)
 {
     fdqueue_entry_t *entry;
     int i;
 
     for (i = 0; i < n; i++) {
-        entry = &crew->entries[i];
-        fdqueue_push(crew->queue, &entry, FDQUEUE_NOW);
+        entry = &team->entries[i];
+        fdqueue_push(team->queue, &entry, FDQUEUE_NOW);
     }
 }
 
-static void let_go(crew_t *crew, int n)
+static void let_go(team_t *team, int n)
 {
     while (n-- > 0) {
-        sem_post(&crew->go);
+        sem_post(&team->go);
     }
 }
 
-static void review(crew_t *crew, apr_interval_time_t later)
+static void review(team_t *team, apr_interval_time_t later)
 {
     now += later;
-    fdqueue_review(crew->queue, now);
+    fdqueue_review(team->queue, now);
 }
 
-static void end(crew_t *crew)
+static void end(team_t *team)
 {
     int i;
 
-    fdqueue_close(crew->queue);
-    ck_assert_int_eq(atomic_load(&crew->mine), 0);
-    let_go(crew, MAX_WORKERS);
-    for (i = 0; i < crew->num_workers; i++) {
-        pthread_join(crew->threads[i], NULL);
+    fdqueue_close(team->queue);
+    ck_assert_int_eq(atomic_load(&team->mine), 0);
+    let_go(team, MAX_WORKERS);
+    for (i = 0; i < team->num_workers; i++) {
+        pthread_join(team->threads[i], NULL);
     }
-    ck_assert_int_eq(atomic_load(&crew->mine), 0);
+    ck_assert_int_eq(atomic_load(&team->mine), 0);
 }
 
-static void assert_due(crew_t *crew, apr_time_t due)
+static void assert_due(team_t *team, apr_time_t due)
 {
-    ck_assert_int_eq(fdqueue_due(crew->queue), due);
+    ck_assert_int_eq(fdqueue_due(team->queue), due);
 }
 
 /* --- The bound ------------------------------------------------------------ */
@@ -207,166 +209,166 @@ static void assert_due(crew_t *crew, apr_time_t due)
 /* The parameter: that many processors. */
 START_TEST(no_more_run_than_processors)
 {
-    crew_t *crew = &crews[0];
+    team_t *team = &teams[0];
     int i;
 
-    start(crew, 8, _i);
-    push(crew, 6);
-    await(crew, _i, _i);
+    start(team, 8, _i);
+    push(team, 6);
+    await(team, _i, _i);
     ck_assert_int_eq(atomic_load(&sum), _i);
     for (i = _i + 1; i <= 6; i++) {
-        let_go(crew, 1);
-        await(crew, i, _i);
+        let_go(team, 1);
+        await(team, i, _i);
         ck_assert_int_eq(atomic_load(&sum), _i);
     }
-    let_go(crew, _i);
-    await(crew, 6, 0);
+    let_go(team, _i);
+    await(team, 6, 0);
     ck_assert_int_eq(atomic_load(&sum), 0);
-    end(crew);
+    end(team);
 }
 END_TEST
 
 START_TEST(no_share_no_bound)
 {
-    crew_t *crew = &crews[0];
+    team_t *team = &teams[0];
 
-    start(crew, 8, 0);
-    push(crew, 8);
-    await(crew, 8, 8);
-    assert_due(crew, CLOCK_NEVER);
-    review(crew, LONG_TIME);
+    start(team, 8, 0);
+    push(team, 8);
+    await(team, 8, 8);
+    assert_due(team, CLOCK_NEVER);
+    review(team, LONG_TIME);
     ck_assert_int_eq(atomic_load(&sum), 0);
-    end(crew);
+    end(team);
 }
 END_TEST
 
 START_TEST(who_sleeps_is_found_in_time)
 {
-    crew_t *crew = &crews[0];
+    team_t *team = &teams[0];
 
-    start(crew, 8, 1);
-    push(crew, 2);
-    await(crew, 1, 1);
-    assert_due(crew, START + BLOCK_TIME);
+    start(team, 8, 1);
+    push(team, 2);
+    await(team, 1, 1);
+    assert_due(team, START + BLOCK_TIME);
     atomic_store(&answer, 1);
-    review(crew, BLOCK_TIME - 1);
-    await(crew, 1, 1);
-    review(crew, 1);
-    await(crew, 2, 2);
-    end(crew);
+    review(team, BLOCK_TIME - 1);
+    await(team, 1, 1);
+    review(team, 1);
+    await(team, 2, 2);
+    end(team);
 }
 END_TEST
 
 /* Nor is one of whom nothing can be known waited for. */
 START_TEST(who_cannot_be_asked_is_blocked)
 {
-    crew_t *crew = &crews[0];
+    team_t *team = &teams[0];
 
-    start(crew, 8, 1);
-    push(crew, 2);
-    await(crew, 1, 1);
+    start(team, 8, 1);
+    push(team, 2);
+    await(team, 1, 1);
     atomic_store(&answer, -1);
-    review(crew, BLOCK_TIME);
-    await(crew, 2, 2);
-    end(crew);
+    review(team, BLOCK_TIME);
+    await(team, 2, 2);
+    end(team);
 }
 END_TEST
 
 START_TEST(who_runs_is_not_blocked_until_late)
 {
-    crew_t *crew = &crews[0];
+    team_t *team = &teams[0];
 
-    start(crew, 8, 1);
-    push(crew, 2);
-    await(crew, 1, 1);
-    review(crew, BLOCK_TIME);
-    review(crew, LONG_TIME - BLOCK_TIME - 1);
-    await(crew, 1, 1);
-    review(crew, 1);
-    await(crew, 2, 2);
-    end(crew);
+    start(team, 8, 1);
+    push(team, 2);
+    await(team, 1, 1);
+    review(team, BLOCK_TIME);
+    review(team, LONG_TIME - BLOCK_TIME - 1);
+    await(team, 1, 1);
+    review(team, 1);
+    await(team, 2, 2);
+    end(team);
 }
 END_TEST
 
 /* Each time twice as many as were found, so in a few times all. */
 START_TEST(many_that_block_all_start)
 {
-    crew_t *crew = &crews[0];
+    team_t *team = &teams[0];
     int at_work = 1, reviews = 0;
 
-    start(crew, MAX_WORKERS, 1);
+    start(team, MAX_WORKERS, 1);
     atomic_store(&answer, 1);
-    push(crew, MAX_WORKERS);
-    await(crew, 1, 1);
+    push(team, MAX_WORKERS);
+    await(team, 1, 1);
     while (at_work < MAX_WORKERS) {
         int before = at_work;
 
         ck_assert_int_lt(reviews++, 7);
-        review(crew, BLOCK_TIME);
+        review(team, BLOCK_TIME);
         do {
             sched_yield();
-            at_work = atomic_load(&crew->at_work);
-        } while (wakes_one(crew->queue)
-                 || atomic_load(&crew->queue->waking)
-                 || at_work + atomic_load(&crew->queue->sleeping)
+            at_work = atomic_load(&team->at_work);
+        } while (wakes_one(team->queue->crew)
+                 || atomic_load(&team->queue->crew->waking)
+                 || at_work + atomic_load(&team->queue->crew->sleeping)
                         != MAX_WORKERS
-                 || at_work != atomic_load(&crew->at_work));
+                 || at_work != atomic_load(&team->at_work));
         ck_assert_int_gt(at_work, before);
     }
     ck_assert_int_gt(reviews, 3); /* it is a bound after all */
-    end(crew);
+    end(team);
 }
 END_TEST
 
 START_TEST(who_was_blocked_and_sleeps_is_counted_once)
 {
-    crew_t *crew = &crews[0];
+    team_t *team = &teams[0];
     int round;
 
-    start(crew, 8, 1);
+    start(team, 8, 1);
     for (round = 1; round <= 3; round++) {
-        push(crew, 1);
-        await(crew, round, 1);
+        push(team, 1);
+        await(team, round, 1);
         ck_assert_int_eq(atomic_load(&sum), 1);
         atomic_store(&answer, 1);
-        review(crew, BLOCK_TIME);
+        review(team, BLOCK_TIME);
         ck_assert_int_eq(atomic_load(&sum), 0);
-        let_go(crew, 1);
-        await(crew, round, 0);
+        let_go(team, 1);
+        await(team, round, 0);
         ck_assert_int_eq(atomic_load(&sum), 0);
     }
-    end(crew);
+    end(team);
 }
 END_TEST
 
 START_TEST(extra_ones_become_fewer)
 {
-    crew_t *crew = &crews[0];
+    team_t *team = &teams[0];
     int i;
 
-    start(crew, 8, 1);
-    push(crew, 4);
-    await(crew, 1, 1);
+    start(team, 8, 1);
+    push(team, 4);
+    await(team, 1, 1);
     atomic_store(&answer, 1);
-    review(crew, BLOCK_TIME);
-    ck_assert_int_eq(atomic_load(&crew->queue->extra), 2);
-    await(crew, 4, 4);
-    let_go(crew, 4);
-    await(crew, 4, 0);
+    review(team, BLOCK_TIME);
+    ck_assert_int_eq(atomic_load(&team->queue->crew->extra), 2);
+    await(team, 4, 4);
+    let_go(team, 4);
+    await(team, 4, 0);
     atomic_store(&answer, 0);
-    push(crew, 1);
-    await(crew, 5, 1);
+    push(team, 1);
+    await(team, 5, 1);
     for (i = 0; i < 2; i++) {
-        review(crew, BLOCK_TIME);
+        review(team, BLOCK_TIME);
     }
-    ck_assert_int_eq(atomic_load(&crew->queue->extra), 0);
-    end(crew);
+    ck_assert_int_eq(atomic_load(&team->queue->crew->extra), 0);
+    end(team);
 }
 END_TEST
 
 START_TEST(two_queues_share_the_processors)
 {
-    crew_t *one = &crews[0], *other = &crews[1];
+    team_t *one = &teams[0], *other = &teams[1];
 
     start(one, 8, 2);
     start(other, 8, 2);
@@ -396,44 +398,44 @@ END_TEST
  * what waits, and before anybody has looked again. */
 START_TEST(nobody_sleeps_beside_an_entry_while_nobody_looks)
 {
-    crew_t *crew = &crews[0];
+    team_t *team = &teams[0];
 
-    start(crew, 4, 1);
+    start(team, 4, 1);
     atomic_store(&answer, 1);
-    push(crew, 4);
-    while (atomic_load(&crew->taken) < 4) {
-        review(crew, BLOCK_TIME);
+    push(team, 4);
+    while (atomic_load(&team->taken) < 4) {
+        review(team, BLOCK_TIME);
         sched_yield();
     }
-    while (atomic_load(&crew->queue->extra) > 0
-           || atomic_load(&crew->mine) > 0) {
-        review(crew, BLOCK_TIME);
+    while (atomic_load(&team->queue->crew->extra) > 0
+           || atomic_load(&team->mine) > 0) {
+        review(team, BLOCK_TIME);
     }
-    push(crew, 4);
-    assert_due(crew, CLOCK_NEVER);
-    let_go(crew, 4);
-    await(crew, 8, 4);
+    push(team, 4);
+    assert_due(team, CLOCK_NEVER);
+    let_go(team, 4);
+    await(team, 8, 4);
     /* With the next look there is a bound again. */
-    review(crew, 0);
-    ck_assert_int_le(room(crew->queue), 0);
-    end(crew);
+    review(team, 0);
+    ck_assert_int_le(room(team->queue->crew), 0);
+    end(team);
 }
 END_TEST
 
 START_TEST(closing_leaves_nothing_in_the_share)
 {
-    crew_t *crew = &crews[0];
+    team_t *team = &teams[0];
 
-    start(crew, 4, 1);
-    push(crew, 3);
-    await(crew, 1, 1);
+    start(team, 4, 1);
+    push(team, 3);
+    await(team, 1, 1);
     atomic_store(&answer, 1);
-    fdqueue_close(crew->queue);
+    fdqueue_close(team->queue);
     ck_assert_int_eq(atomic_load(&sum), 0);
-    review(crew, LONG_TIME);
+    review(team, LONG_TIME);
     ck_assert_int_eq(atomic_load(&sum), 0);
-    assert_due(crew, CLOCK_NEVER);
-    end(crew);
+    assert_due(team, CLOCK_NEVER);
+    end(team);
     ck_assert_int_eq(atomic_load(&sum), 0);
 }
 END_TEST
@@ -446,44 +448,44 @@ static void pop_three(void)
 
     for (i = 0; i < 3; i++) {
         ck_assert_int_eq(atomic_load(&wakes), 0);
-        ck_assert_ptr_nonnull(fdqueue_pop(crews[0].queue, 0));
-        fdqueue_done(crews[0].queue, 0);
+        ck_assert_ptr_nonnull(fdqueue_pop(teams[0].queue, 0));
+        fdqueue_done(teams[0].queue, 0);
     }
     ck_assert_int_eq(atomic_load(&wakes), 1);
 }
 
 START_TEST(rests_until_few_wait)
 {
-    crew_t *crew = &crews[0];
+    team_t *team = &teams[0];
 
-    create(crew, 1, 1);
-    fdqueue_join(crew->queue, 0);
-    push(crew, REST_BELOW);
-    fdqueue_rest(crew->queue);
+    create(team, 1, 1);
+    fdqueue_join(team->queue, 0);
+    push(team, REST_BELOW);
+    fdqueue_rest(team->queue);
     ck_assert_int_eq(waits, 0);
-    ck_assert_ptr_nonnull(fdqueue_pop(crew->queue, 0));
-    fdqueue_done(crew->queue, 0);
-    ck_assert_ptr_nonnull(fdqueue_pop(crew->queue, 0));
-    fdqueue_done(crew->queue, 0);
+    ck_assert_ptr_nonnull(fdqueue_pop(team->queue, 0));
+    fdqueue_done(team->queue, 0);
+    ck_assert_ptr_nonnull(fdqueue_pop(team->queue, 0));
+    fdqueue_done(team->queue, 0);
     ck_assert_int_eq(atomic_load(&wakes), 0);
-    push(crew, REST_BELOW + 3);
+    push(team, REST_BELOW + 3);
     resting = pop_three;
-    fdqueue_rest(crew->queue);
+    fdqueue_rest(team->queue);
     ck_assert_int_eq(waits, 1);
     ck_assert_int_eq(atomic_load(&wakes), 1);
-    fdqueue_rest(crew->queue); /* few wait */
+    fdqueue_rest(team->queue); /* few wait */
     ck_assert_int_eq(waits, 1);
 }
 END_TEST
 
 START_TEST(without_a_bound_nobody_rests)
 {
-    crew_t *crew = &crews[0];
+    team_t *team = &teams[0];
 
-    create(crew, 1, 0);
-    fdqueue_join(crew->queue, 0);
-    push(crew, 10);
-    fdqueue_rest(crew->queue);
+    create(team, 1, 0);
+    fdqueue_join(team->queue, 0);
+    push(team, 10);
+    fdqueue_rest(team->queue);
     ck_assert_int_eq(waits, 0);
 }
 END_TEST

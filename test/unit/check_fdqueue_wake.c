@@ -20,7 +20,7 @@
  * The queue sleeps and signals through functions of APR, which this program
  * puts its own in front of: so it knows which workers are asleep without
  * waiting for time to pass, and can hold a wake-up back to look at the queue
- * while one is on its way. The room is compiled into this program, so that
+ * while one is on its way. The crew is compiled into this program, so that
  * something can happen just after a worker found nothing and before it is
  * among the sleepers.
  */
@@ -36,24 +36,25 @@
 #include "apr_thread_mutex.h"
 
 static void (*before_sleep)(void); /* once, on the thread that will sleep */
-static const void *sleeping;       /* the queue's count of sleepers */
 
-/* A worker is about to be counted among the sleepers. */
-static void look(const void *word)
+/* Without a bound a worker that pops counts nothing up in its crew but itself
+ * among the sleepers. */
+static void fall_asleep(void)
 {
     void (*happen)(void) = before_sleep;
 
-    if (word == sleeping && happen) {
-        before_sleep = NULL;
+    before_sleep = NULL;
+    if (happen) {
         happen();
     }
 }
 
 #undef atomic_fetch_add
 #define atomic_fetch_add(word, value)                                        \
-    (look(word),                                                             \
+    (fall_asleep(),                                                          \
      atomic_fetch_add_explicit(word, value, memory_order_seq_cst))
-#include "fdqueue.c"
+#include "crew.c"
+#include "fdqueue.h"
 
 #define MAX_WORKERS 64
 
@@ -164,7 +165,6 @@ static void create(int num_workers)
 {
     ck_assert_int_eq(fdqueue_create(&queue, num_workers, NULL, pool),
                      APR_SUCCESS);
-    sleeping = &queue->sleeping;
 }
 
 static void push(int id, fdqueue_line_e line)

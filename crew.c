@@ -1,0 +1,432 @@
+/* Licensed to the Apache Software Foundation (ASF) under one or more
+ * contributor license agreements.  See the NOTICE file distributed with
+ * this work for additional information regarding copyright ownership.
+ * The ASF licenses this file to You under the Apache License, Version 2.0
+ * (the "License"); you may not use this file except in compliance with
+ * the License.  You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+/*
+ * crew: the workers of a queue: who sleeps, who is woken, how many may run.
+ *
+ * Each worker sleeps on a condition of its own, so that who wakes one knows
+ * whom.  Not all workers run at once who might: see THE BOUND.
+ *
+ * Threads: [any] wakes, [worker] sleeps, [listener] reviews.  "The lock" is
+ * the queue's.  Never allocates after crew_create and never holds two locks.
+ */
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "apr_general.h"
+#include "apr_thread_cond.h"
+#include "apr_thread_mutex.h"
+
+#include "clock.h"
+#include "crew.h"
+#include "tasks.h"
+
+/*
+ * THE WAKE-UP RULE: while the queue is not empty, or is closed, a worker is
+ * asleep and fewer run than may, a wake-up is in flight, and never two.
+ *
+ * `waking` says that one is. The woken worker takes that back and then looks
+ * for entries, both under the lock, and before it lets go of the lock it
+ * claims the next one if the rule asks for it: so does fdqueue_pop. All that
+ * changes under the lock but one thing: entries arrive without it. All these
+ * words are accessed in the one order that C11's default gives them, so:
+ *
+ *     pusher: entry in          worker: on the list of sleepers
+ *     pusher: sleepers?         worker: entries?       one of them says yes
+ *
+ *     pusher: entry in          woken:  not waking any more
+ *     pusher: waking?           woken:  entries?       one of them says yes
+ *
+ * THE BOUND. More running threads than processors only queue up in the
+ * scheduler, at the price of a switch each and in an order that no client
+ * would call fair. So a worker beyond the first is woken only while fewer
+ * run, in all children together, than there are processors; what they do not
+ * come to waits here, in line.
+ *
+ * A worker that has been at its entry for BLOCK_TIME and is asleep does not
+ * count as running, nor does one that has been at it for LONG_TIME, whatever
+ * it does: others must not wait for it. If entries wait while workers get
+ * blocked, `extra` ones may run, twice as many as were found blocked each
+ * time, and fewer again by and by. That is what crew_review is for, and
+ * crew_due says when it is needed: who waits behind a worker that blocks does
+ * so for about BLOCK_TIME. There is no bound while nobody will review:
+ * who were all blocked may go on with what blocks some of them for longer,
+ * and the others are not to sleep while anything waits. The listener says
+ * so and then looks, as in the rule above; a worker that goes to sleep does
+ * it and then reads that word.
+ */
+
+/* Words that are written by different threads are kept this far apart. */
+#define CACHE_LINE 64
+
+/* See THE BOUND. */
+#define BLOCK_TIME apr_time_from_msec(1)
+#define LONG_TIME apr_time_from_msec(5)
+
+struct crew_worker_t {
+    /* Under lock; the sleeper after it. */
+    _Alignas(CACHE_LINE) crew_worker_t *next;
+    apr_thread_mutex_t *mutex; /* const; for woken */
+    apr_thread_cond_t *cond;   /* const; woken has become 1 */
+    int woken;                 /* under mutex */
+    long task;                 /* const once joined; for tasks */
+    atomic_int blocked;        /* written under lock; it was found so, and
+                                * has not returned since */
+};
+
+struct crew_t {
+    /* Written by going to sleep and by waking, under lock. */
+    _Alignas(CACHE_LINE) crew_worker_t *first;
+    crew_worker_t *last; /* of the sleepers, who are in order of their sleep */
+    atomic_int sleeping; /* how many those are */
+    atomic_int waking;   /* one has been woken and has not looked yet */
+    int counted;         /* under lock; what of it is in share.running */
+
+    /* Written when the listener sleeps. */
+    _Alignas(CACHE_LINE) atomic_int unwatched; /* no review comes before
+                                                * something happens */
+
+    /* Hardly ever written by workers. */
+    _Alignas(CACHE_LINE) atomic_int joined;
+    atomic_int closed;
+    crew_worker_t *workers;     /* const */
+    int num_workers;            /* const */
+    crew_queue_t queue;         /* const */
+    crew_share_t share;         /* const; processors is 0: no bound */
+    _Atomic(apr_time_t) now;    /* the last review's */
+    _Atomic(apr_time_t) *since; /* when each worker took its entry; 0: it is
+                                 * asleep */
+    atomic_int blocked;         /* written under lock; how many are */
+    atomic_int extra;           /* workers beyond the bound that may run */
+    apr_time_t changed_at;      /* reviewer: when extra was last looked at */
+};
+
+/* Pools align to eight bytes only. */
+static void *aligned_zeros(apr_pool_t *pool, apr_size_t size)
+{
+    char *memory = apr_pcalloc(pool, size + CACHE_LINE - 1);
+
+    return (void *)APR_ALIGN((uintptr_t)memory, CACHE_LINE);
+}
+
+apr_status_t crew_create(crew_t **crew, int num_workers,
+                         const crew_queue_t *queue, const crew_share_t *share,
+                         apr_pool_t *pool)
+{
+    crew_t *made = aligned_zeros(pool, sizeof(*made));
+    apr_status_t rv;
+    int i;
+
+    made->num_workers = num_workers;
+    made->queue = *queue;
+    if (share != NULL && TASKS_CAN_TELL) {
+        made->share = *share;
+    }
+    made->since = aligned_zeros(pool, sizeof(*made->since) * num_workers);
+    made->workers = aligned_zeros(pool, sizeof(crew_worker_t) * num_workers);
+    for (i = 0; i < num_workers; i++) {
+        crew_worker_t *worker = &made->workers[i];
+
+        rv = apr_thread_mutex_create(&worker->mutex,
+                                     APR_THREAD_MUTEX_DEFAULT, pool);
+        if (rv == APR_SUCCESS) {
+            rv = apr_thread_cond_create(&worker->cond, pool);
+        }
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+    }
+    *crew = made;
+    return APR_SUCCESS;
+}
+
+void crew_join(crew_t *crew, int worker)
+{
+    crew->workers[worker].task = tasks_self();
+    atomic_fetch_add(&crew->joined, 1);
+}
+
+int crew_joined(const crew_t *crew)
+{
+    return atomic_load(&crew->joined);
+}
+
+int crew_is_bound(const crew_t *crew)
+{
+    return crew->share.processors > 0;
+}
+
+int crew_is_closed(const crew_t *crew)
+{
+    return atomic_load(&crew->closed);
+}
+
+/* Is there anything a sleeping worker would have to be woken for? */
+static int has_news(const crew_t *crew)
+{
+    return crew->queue.has_work(crew->queue.self)
+           || atomic_load(&crew->closed);
+}
+
+/* Workers of this crew that run, or would if they had a processor. */
+static int running(const crew_t *crew)
+{
+    return atomic_load(&crew->joined) - atomic_load(&crew->sleeping)
+           - atomic_load(&crew->blocked);
+}
+
+/* How many workers more may run; less than 0: so many too many. */
+static int room(const crew_t *crew)
+{
+    const crew_share_t *share = &crew->share;
+    int all, mine;
+
+    if (share->processors == 0 || atomic_load(&crew->closed)
+        || atomic_load(&crew->unwatched)) {
+        return 1;
+    }
+    mine = 1 - running(crew);
+    all = share->processors - atomic_load(share->running);
+    return (mine > all ? mine : all) + atomic_load(&crew->extra);
+}
+
+/* Tell the other crews how many of ours run; once closed we are out of it.
+ * The caller has the lock. */
+static void publish(crew_t *crew)
+{
+    int now;
+
+    if (crew->share.processors > 0) {
+        now = atomic_load(&crew->closed) ? 0 : running(crew);
+        if (now != crew->counted) {
+            atomic_fetch_add(crew->share.running, now - crew->counted);
+            atomic_store(crew->share.mine, now);
+            crew->counted = now;
+        }
+    }
+}
+
+static int wakes_one(const crew_t *crew)
+{
+    return atomic_load(&crew->sleeping) > 0 && !atomic_load(&crew->waking)
+           && has_news(crew) && room(crew) > 0;
+}
+
+crew_worker_t *crew_claim(crew_t *crew)
+{
+    crew_worker_t *worker;
+
+    if (!wakes_one(crew)) {
+        return NULL;
+    }
+    worker = crew->first;
+    crew->first = worker->next;
+    atomic_fetch_sub(&crew->sleeping, 1);
+    atomic_store(&crew->waking, 1);
+    publish(crew);
+    return worker;
+}
+
+void crew_signal(crew_worker_t *worker)
+{
+    if (worker != NULL) {
+        apr_thread_mutex_lock(worker->mutex);
+        worker->woken = 1;
+        apr_thread_mutex_unlock(worker->mutex);
+        /* Signalled while locked it would wake only to wait for the lock. */
+        apr_thread_cond_signal(worker->cond);
+    }
+}
+
+void crew_wake(crew_t *crew)
+{
+    crew_worker_t *worker;
+
+    if (wakes_one(crew)) {
+        apr_thread_mutex_lock(crew->queue.lock);
+        worker = crew_claim(crew);
+        apr_thread_mutex_unlock(crew->queue.lock);
+        crew_signal(worker);
+    }
+}
+
+int crew_is_over(const crew_t *crew)
+{
+    return room(crew) < 0;
+}
+
+void crew_return(crew_t *crew, int worker)
+{
+    crew_worker_t *self = &crew->workers[worker];
+
+    if (atomic_load(&self->blocked)) {
+        atomic_store(&self->blocked, 0);
+        atomic_fetch_sub(&crew->blocked, 1);
+        publish(crew);
+    }
+}
+
+void crew_begin(crew_t *crew, int worker)
+{
+    atomic_store(&crew->since[worker], atomic_load(&crew->now));
+}
+
+void crew_sleep(crew_t *crew, int worker)
+{
+    crew_worker_t *self = &crew->workers[worker];
+
+    atomic_store(&crew->since[worker], 0);
+    /* Counted before it looks, as pushers look after they have pushed; the
+     * list itself is nobody's but the lock's. */
+    atomic_fetch_add(&crew->sleeping, 1);
+    if (has_news(crew) && room(crew) > 0) {
+        /* What has come meanwhile, its pusher saw nobody to wake for. */
+        atomic_fetch_sub(&crew->sleeping, 1);
+        return;
+    }
+    self->next = NULL;
+    if (crew->first == NULL) {
+        crew->first = self;
+    }
+    else {
+        crew->last->next = self;
+    }
+    crew->last = self;
+    publish(crew);
+    apr_thread_mutex_unlock(crew->queue.lock);
+
+    apr_thread_mutex_lock(self->mutex);
+    while (!self->woken) {
+        apr_thread_cond_wait(self->cond, self->mutex);
+    }
+    self->woken = 0;
+    apr_thread_mutex_unlock(self->mutex);
+
+    apr_thread_mutex_lock(crew->queue.lock);
+    atomic_store(&crew->waking, 0);
+}
+
+void crew_close(crew_t *crew)
+{
+    crew_worker_t *worker;
+
+    apr_thread_mutex_lock(crew->queue.lock);
+    atomic_store(&crew->closed, 1);
+    publish(crew);
+    /* One is enough: each that wakes to a closed queue wakes the next. */
+    worker = crew_claim(crew);
+    apr_thread_mutex_unlock(crew->queue.lock);
+    crew_signal(worker);
+}
+
+/* This worker was blocked with the entry it took at since: 1 if it still has
+ * that one. */
+static int mark_blocked(crew_t *crew, int i, apr_time_t since)
+{
+    int is_same;
+
+    apr_thread_mutex_lock(crew->queue.lock);
+    is_same = atomic_load(&crew->since[i]) == since;
+    if (is_same) {
+        atomic_store(&crew->workers[i].blocked, 1);
+        atomic_fetch_add(&crew->blocked, 1);
+        publish(crew);
+    }
+    apr_thread_mutex_unlock(crew->queue.lock);
+    return is_same;
+}
+
+/*
+ * Find workers that are blocked, and have not been found so before: how many
+ * of them are asleep? One that only waits for a processor is not, unless it
+ * takes very long: another one would wait for a processor, too.
+ */
+static int find_blocked(crew_t *crew, apr_time_t now)
+{
+    int i, found = 0;
+
+    for (i = 0; i < crew->num_workers; i++) {
+        const crew_worker_t *worker = &crew->workers[i];
+        apr_time_t since = atomic_load(&crew->since[i]);
+        int asleep;
+
+        if (since == 0 || now - since < BLOCK_TIME
+            || atomic_load(&worker->blocked)) {
+            continue;
+        }
+        asleep = tasks_is_asleep(worker->task) != 0;
+        if (asleep || now - since >= LONG_TIME) {
+            found += mark_blocked(crew, i, since) && asleep;
+        }
+    }
+    return found;
+}
+
+void crew_review(crew_t *crew, apr_time_t now)
+{
+    int extra = atomic_load(&crew->extra);
+    int found;
+
+    atomic_store(&crew->now, now);
+    atomic_store(&crew->unwatched, 0);
+    if (crew->share.processors == 0
+        || atomic_load(&crew->joined) == atomic_load(&crew->sleeping)) {
+        return;
+    }
+    found = find_blocked(crew, now);
+    if (found > 0 && has_news(crew)) {
+        extra += 2 * found;
+        crew->changed_at = now;
+    }
+    else if (extra > 0 && now - crew->changed_at >= BLOCK_TIME) {
+        extra -= (extra + 3) / 4;
+        crew->changed_at = now;
+    }
+    atomic_store(&crew->extra,
+                 extra < crew->num_workers ? extra : crew->num_workers);
+    crew_wake(crew);
+}
+
+/* Does anything wait for a worker that could be woken? */
+static int waits_for_sleeper(const crew_t *crew)
+{
+    return atomic_load(&crew->sleeping) > 0 && has_news(crew);
+}
+
+apr_time_t crew_due(crew_t *crew)
+{
+    apr_time_t now = atomic_load(&crew->now);
+
+    if (crew->share.processors == 0 || atomic_load(&crew->closed)) {
+        return CLOCK_NEVER;
+    }
+    if (waits_for_sleeper(crew)) {
+        return now + BLOCK_TIME;
+    }
+    /* Nothing waits here, but in other queues something may, behind one of
+     * ours that does not really run. */
+    if (atomic_load(crew->share.mine) > 0) {
+        return now + LONG_TIME;
+    }
+    /* Race with a worker that leaves something and goes to sleep. */
+    atomic_store(&crew->unwatched, 1);
+    if (waits_for_sleeper(crew)) {
+        atomic_store(&crew->unwatched, 0);
+        return now + BLOCK_TIME;
+    }
+    return CLOCK_NEVER;
+}

@@ -20,36 +20,20 @@
 #include "parking.h"
 
 /* parked_t.meet */
-#define ARMED 1  /* by the worker, once the poll set has it */
+#define ARMED WAITS_ARMED /* by the worker, once the poll set has it */
 #define FAILED 2 /* by the worker, once the poll set has refused it */
 #define TAKEN 4  /* by the listener */
-
-/* When to look again at one that is being armed when its time is over. */
-#define ARMING_TIME apr_time_from_msec(1)
 
 /* After this long parking_wait returns for nothing. */
 #define LONGEST_WAIT apr_time_from_sec(3600)
 
-APR_RING_HEAD(parking_ring_t, parked_t);
-
-struct parking_queue_t {
-    struct parking_ring_t ring;
-    parking_queue_t *next;
-    parked_t *unrested; /* the first that is not rested; NULL: all are */
-    int tag;
-    int count;
-    apr_interval_time_t timeout;
-};
-
 struct parking_t {
     poller_t *poller;            /* const */
-    apr_pool_t *pool;            /* listener */
     _Atomic(parked_t *) inbox;   /* workers push, the listener takes all */
     _Atomic(parked_t *) refused; /* by the poll set; as inbox */
     parked_t *failed;            /* listener: refused, not yet given out */
     _Atomic(apr_time_t) wake_at; /* listener writes: it looks up by itself */
-    parking_queue_t *queues;     /* listener */
-    apr_time_t due;              /* listener: nothing expires before this */
+    waits_t waits;               /* listener */
     int num_events;              /* listener: what the last wait found */
     int next_event;              /* listener */
 };
@@ -60,8 +44,7 @@ apr_status_t parking_create(parking_t **parking, apr_uint32_t batch,
     parking_t *k = apr_pcalloc(pool, sizeof(*k));
     apr_status_t rv = poller_create(&k->poller, batch, pool);
 
-    k->pool = pool;
-    k->due = CLOCK_NEVER;
+    waits_init(&k->waits, pool);
     atomic_init(&k->inbox, NULL);
     atomic_init(&k->refused, NULL);
     atomic_init(&k->wake_at, CLOCK_NEVER);
@@ -158,64 +141,6 @@ apr_status_t parking_unwatch(parking_t *parking, apr_pollfd_t *pfd)
     return poller_unwatch(parking->poller, pfd);
 }
 
-static parking_queue_t *queue_for(parking_t *parking, int tag,
-                                  apr_interval_time_t timeout)
-{
-    parking_queue_t *q;
-
-    for (q = parking->queues; q != NULL; q = q->next) {
-        if (q->timeout == timeout && q->tag == tag) {
-            return q;
-        }
-    }
-    q = apr_palloc(parking->pool, sizeof(*q));
-    APR_RING_INIT(&q->ring, parked_t, link);
-    q->tag = tag;
-    q->count = 0;
-    q->unrested = NULL;
-    q->timeout = timeout;
-    q->next = parking->queues;
-    parking->queues = q;
-    return q;
-}
-
-static void enqueue(parking_t *parking, parked_t *parked)
-{
-    parking_queue_t *q = queue_for(parking, parked->tag, parked->timeout);
-
-    APR_RING_INSERT_TAIL(&q->ring, parked, parked_t, link);
-    q->count++;
-    if (q->unrested == NULL) {
-        q->unrested = parked;
-    }
-    parked->queue = q;
-    if (parked->until < parking->due) {
-        parking->due = parked->until;
-    }
-}
-
-/* The one after this one in its queue, or NULL. */
-static parked_t *next_in_queue(parked_t *parked)
-{
-    parked_t *next = APR_RING_NEXT(parked, link);
-
-    return next == APR_RING_SENTINEL(&parked->queue->ring, parked_t, link)
-               ? NULL
-               : next;
-}
-
-static void dequeue(parked_t *parked)
-{
-    if (parked->queue != NULL) {
-        if (parked->queue->unrested == parked) {
-            parked->queue->unrested = next_in_queue(parked);
-        }
-        APR_RING_REMOVE(parked, link);
-        parked->queue->count--;
-        parked->queue = NULL;
-    }
-}
-
 static void drain_inbox(parking_t *parking)
 {
     parked_t *newest = atomic_exchange(&parking->inbox, NULL);
@@ -231,7 +156,7 @@ static void drain_inbox(parking_t *parking)
     while (oldest != NULL) {
         parked_t *next = oldest->next;
 
-        enqueue(parking, oldest);
+        waits_add(&parking->waits, oldest);
         oldest = next;
     }
 }
@@ -242,8 +167,8 @@ apr_status_t parking_wait(parking_t *parking, apr_time_t now, apr_time_t due)
     apr_status_t rv;
 
     drain_inbox(parking);
-    if (parking->due < due) {
-        due = parking->due;
+    if (parking->waits.due < due) {
+        due = parking->waits.due;
     }
     /*
      * Race with a worker that parks: either it sees this time and wakes us
@@ -294,7 +219,7 @@ parked_t *parking_take(parking_t *parking, parked_t *parked,
         if (!(atomic_load(&parked->meet) & ARMED)) {
             return NULL;
         }
-        dequeue(parked);
+        waits_remove(parked);
         poller_disarm(parking->poller, &parked->entry);
         parked->verdict = verdict;
         return parked;
@@ -304,7 +229,7 @@ parked_t *parking_take(parking_t *parking, parked_t *parked,
      * is through with it. Out of the poll set first: once it is another's,
      * no later event may lead us to it.
      */
-    dequeue(parked);
+    waits_remove(parked);
     poller_came(parking->poller, &parked->entry);
     parked->verdict = verdict;
     return atomic_fetch_or(&parked->meet, TAKEN) & ARMED ? parked : NULL;
@@ -312,59 +237,17 @@ parked_t *parking_take(parking_t *parking, parked_t *parked,
 
 parked_t *parking_take_expired(parking_t *parking, apr_time_t now)
 {
-    parking_queue_t *q;
-    parked_t *parked;
+    parked_t *parked = waits_find_expired(&parking->waits, now);
 
-    if (now < parking->due) {
-        return NULL;
-    }
-    parking->due = CLOCK_NEVER;
-    for (q = parking->queues; q != NULL; q = q->next) {
-        while (!APR_RING_EMPTY(&q->ring, parked_t, link)) {
-            parked = APR_RING_FIRST(&q->ring);
-            if (parked->until > now) {
-                if (parked->until < parking->due) {
-                    parking->due = parked->until;
-                }
-                break;
-            }
-            parked = parking_take(parking, parked, PARKING_EXPIRED);
-            if (parked != NULL) {
-                parking->due = now; /* not all of them have been seen */
-                return parked;
-            }
-            if (now + ARMING_TIME < parking->due) {
-                parking->due = now + ARMING_TIME;
-            }
-            break;
-        }
-    }
-    return NULL;
+    return parked == NULL ? NULL
+                          : parking_take(parking, parked, PARKING_EXPIRED);
 }
 
 parked_t *parking_find_rested(parking_t *parking, int tag,
                               apr_interval_time_t time, apr_time_t now,
                               apr_time_t *due)
 {
-    parking_queue_t *q;
-
-    for (q = parking->queues; q != NULL; q = q->next) {
-        parked_t *parked = q->unrested;
-        apr_time_t rested;
-
-        if (q->tag != tag || parked == NULL || q->timeout <= time) {
-            continue;
-        }
-        rested = parked->until - parked->timeout + time;
-        if (now < rested || !(atomic_load(&parked->meet) & ARMED)) {
-            rested = now < rested ? rested : now + ARMING_TIME;
-            *due = *due < rested ? *due : rested;
-            continue;
-        }
-        q->unrested = next_in_queue(parked);
-        return parked;
-    }
-    return NULL;
+    return waits_find_rested(&parking->waits, tag, time, now, due);
 }
 
 parked_t *parking_take_failed(parking_t *parking)
@@ -382,94 +265,36 @@ parked_t *parking_take_failed(parking_t *parking)
     parking->failed = parked->next_refused;
     /* It may still be in the inbox, where only a drain gets it out. */
     drain_inbox(parking);
-    dequeue(parked);
+    waits_remove(parked);
     parked->verdict = PARKING_FAILED;
     return parked;
 }
 
 parked_t *parking_oldest(parking_t *parking, int tag)
 {
-    parking_queue_t *q;
-    parked_t *oldest = NULL;
-
-    for (q = parking->queues; q != NULL; q = q->next) {
-        parked_t *head;
-
-        if (q->tag != tag || APR_RING_EMPTY(&q->ring, parked_t, link)) {
-            continue;
-        }
-        head = APR_RING_FIRST(&q->ring);
-        if (oldest == NULL
-            || head->until - head->timeout
-                   < oldest->until - oldest->timeout) {
-            oldest = head;
-        }
-    }
-    return oldest;
+    return waits_oldest(&parking->waits, tag);
 }
 
-parked_t *parking_find(parking_t *parking, int tag, parking_match_fn *match,
+parked_t *parking_find(parking_t *parking, int tag, waits_match_fn *match,
                        apr_time_t now)
 {
-    parking_queue_t *q;
-    parked_t *parked;
-
-    for (q = parking->queues; q != NULL; q = q->next) {
-        if (q->tag != tag) {
-            continue;
-        }
-        APR_RING_FOREACH(parked, &q->ring, parked_t, link)
-        {
-            if (!match(parked)) {
-                continue;
-            }
-            if (atomic_load(&parked->meet) & ARMED) {
-                return parked;
-            }
-            if (now + ARMING_TIME < parking->due) {
-                parking->due = now + ARMING_TIME;
-            }
-        }
-    }
-    return NULL;
+    return waits_find(&parking->waits, tag, match, now);
 }
 
-void parking_visit(parking_t *parking, parking_visit_fn *visit, void *baton)
+void parking_visit(parking_t *parking, waits_visit_fn *visit, void *baton)
 {
-    parking_queue_t *q;
-    parked_t *parked;
-
-    for (q = parking->queues; q != NULL; q = q->next) {
-        APR_RING_FOREACH(parked, &q->ring, parked_t, link)
-        {
-            visit(parked, baton);
-        }
-    }
+    waits_visit(&parking->waits, visit, baton);
 }
 
 void parking_shorten(parking_t *parking, int tag,
                      apr_interval_time_t max_wait, apr_time_t now)
 {
-    parking_queue_t *q;
+    waits_shorten(&parking->waits, tag, max_wait, now);
+}
 
-    /* Times within a queue rise, and still do when all are cut to the same
-     * one: nothing has to move. */
-    for (q = parking->queues; q != NULL; q = q->next) {
-        parked_t *parked;
-
-        if (q->tag != tag) {
-            continue;
-        }
-        APR_RING_FOREACH(parked, &q->ring, parked_t, link)
-        {
-            if (parked->until > now + max_wait) {
-                parked->until = now + max_wait;
-            }
-        }
-        if (q->count > 0 && now + max_wait < parking->due) {
-            parking->due = now + max_wait;
-        }
-    }
+int parking_count(const parking_t *parking, int tag)
+{
+    return waits_count(&parking->waits, tag);
 }
 
 apr_status_t parking_again(parking_t *parking, parked_t *parked)
@@ -485,17 +310,4 @@ int parking_is_exclusive(const parking_t *parking)
 int parking_found(const parking_t *parking)
 {
     return parking->num_events;
-}
-
-int parking_count(const parking_t *parking, int tag)
-{
-    const parking_queue_t *q;
-    int count = 0;
-
-    for (q = parking->queues; q != NULL; q = q->next) {
-        if (q->tag == tag) {
-            count += q->count;
-        }
-    }
-    return count;
 }

@@ -20,8 +20,7 @@
  *
  * A worker parks by pushing on a CAS inbox and then arming the poll set; the
  * listener drains the inbox before it looks at events, so no event precedes
- * its entry.  Queues belong to the listener alone and hold one timeout each,
- * so their heads are the next to expire.
+ * its entry.  The queues are the listener's alone: see waits.h.
  *
  * Arming and the first event can overlap: whoever comes second of "the
  * worker is through with arming" and "the listener takes it for its event"
@@ -32,48 +31,14 @@
 #ifndef EVENT_PARKING_H
 #define EVENT_PARKING_H
 
-#include <stdatomic.h>
-
 #include "apr_poll.h"
 #include "apr_pools.h"
-#include "apr_ring.h"
 #include "apr_time.h"
 
-#include "poller.h"
+#include "waits.h"
 
 typedef struct parking_t parking_t;
-typedef struct parking_queue_t parking_queue_t;
-typedef struct parked_t parked_t;
 typedef struct parking_event_t parking_event_t;
-
-typedef enum {
-    PARKING_READY,   /* the socket is ready */
-    PARKING_EXPIRED, /* its time is over */
-    PARKING_EVICTED, /* the listener needs the room */
-    PARKING_FAILED   /* it could not be armed: see error */
-} parking_verdict_e;
-
-/* First in everything that a poll set's client_data points to. */
-typedef enum {
-    PARKING_CONN,    /* a parked_t */
-    PARKING_LISTENER /* a listening socket's entry, the acceptor's */
-} parking_kind_e;
-
-/* Embedded in a connection; the owner's whenever it is not parked. */
-struct parked_t {
-    parking_kind_e kind;        /* const */
-    int tag;                    /* put's caller: queues hold one tag each */
-    APR_RING_ENTRY(parked_t) link; /* listener */
-    parked_t *next;             /* inbox */
-    parked_t *next_refused;     /* parking; it may be in the inbox, too */
-    parking_queue_t *queue;     /* listener; NULL when in none */
-    poller_entry_t entry;       /* pfd: const while parked */
-    apr_interval_time_t timeout; /* const while parked */
-    apr_time_t until;           /* const while parked, then listener */
-    parking_verdict_e verdict;  /* listener, until it is given on */
-    apr_status_t error;         /* with PARKING_FAILED */
-    atomic_int meet;            /* atomic: armed, failed, taken */
-};
 
 struct parking_event_t {
     parking_kind_e kind;
@@ -106,7 +71,8 @@ int parking_put(parking_t *parking, parked_t **parked, int tag,
 /* Have the listener look up, if it sleeps in parking_wait. [any] */
 void parking_wake(parking_t *parking);
 
-/* Watch, or no longer, a listening socket; exclusive as in poller_watch. APR's errors. [listener] */
+/* Watch, or no longer, a listening socket; exclusive as in poller_watch.
+ * APR's errors. [listener] */
 apr_status_t parking_watch(parking_t *parking, apr_pollfd_t *pfd,
                            int exclusive);
 apr_status_t parking_unwatch(parking_t *parking, apr_pollfd_t *pfd);
@@ -149,20 +115,16 @@ parked_t *parking_take_failed(parking_t *parking);
  * [listener] */
 parked_t *parking_oldest(parking_t *parking, int tag);
 
-/* Is this the one looked for? */
-typedef int parking_match_fn(const parked_t *parked);
-
 /*
  * One with tag that matches, still parked and to be taken; or NULL. If one
  * that matches is still being armed, parking_wait returns in a moment, to
  * look again. [listener]
  */
-parked_t *parking_find(parking_t *parking, int tag, parking_match_fn *match,
+parked_t *parking_find(parking_t *parking, int tag, waits_match_fn *match,
                        apr_time_t now);
 
 /* Look at all that are parked, none of which may be taken. [listener] */
-typedef void parking_visit_fn(const parked_t *parked, void *baton);
-void parking_visit(parking_t *parking, parking_visit_fn *visit, void *baton);
+void parking_visit(parking_t *parking, waits_visit_fn *visit, void *baton);
 
 /* Let none with tag wait longer than max_wait from now. [listener] */
 void parking_shorten(parking_t *parking, int tag,

@@ -29,6 +29,7 @@ EVENT_SOURCES = \
     gate.c \
     clients.c \
     parking.c \
+    waits.c \
     poller.c \
     held.c \
     tasks.c \

@@ -106,6 +106,7 @@ static void slow_disarm(poller_t *poller, poller_entry_t *entry)
 #define poller_came slow_came
 #define poller_disarm slow_disarm
 #include "parking.c"
+#include "waits.c"
 #undef poller_arm
 #undef poller_came
 #undef poller_disarm

@@ -187,17 +187,12 @@ void conn_unpark(conn_t *conn, parking_verdict_e verdict);
 void conn_hand_over(conn_t **conn, parking_verdict_e verdict);
 
 /*
- * Run a connection as far as it goes on this worker, with all hooks. [worker]
- */
-conn_verdict_e conn_run(conn_t *conn, int worker, apr_thread_t *thread);
-
-/*
- * Park what conn_run said to park, and null the giver's pointer: 1; or 0,
+ * Park what turn_run said to park, and null the giver's pointer: 1; or 0,
  * when it is ready again already and still the caller's. [worker]
  */
 int conn_park(conn_t **conn);
 
-/* Put what conn_run said to run again behind those that wait, and null the
+/* Put what turn_run said to run again behind those that wait, and null the
  * giver's pointer. [worker] */
 void conn_requeue(conn_t **conn);
 

@@ -20,6 +20,7 @@ EVENT_SOURCES = \
     peek.c \
     late.c \
     worker.c \
+    turn.c \
     conn.c \
     request.c \
     session.c \

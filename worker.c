@@ -24,6 +24,7 @@
 #include "acceptor.h"
 #include "conn.h"
 #include "linger.h"
+#include "turn.h"
 #include "worker.h"
 
 APLOG_USE_MODULE(mpm_event);
@@ -91,7 +92,7 @@ static void run_conn(worker_t *worker, conn_t *conn)
         conn_verdict_e verdict;
 
         give_back(worker, conn);
-        verdict = conn_run(conn, worker->id, worker->thread);
+        verdict = turn_run(conn, worker->id, worker->thread);
         if (verdict == CONN_LINGER) {
             verdict = linger_start(conn);
         }

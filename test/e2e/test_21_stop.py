@@ -176,8 +176,14 @@ def graceful_stop_serves_a_half_sent_request(t):
     s = t.server(threads=2)
     conn = s.conn()
     conn.send("GET / HTTP/1.1\r\nHost: loc")
-    wait_until(lambda: s.status()["BusyWorkers"] >= 2,
-               what="the request is being read")
+
+    def is_waited_for():
+        """By a worker, beside the one that answers this, or without one."""
+        status = s.status()
+        return (status["BusyWorkers"] >= 2
+                or status.get("MpmHeadsWaiting", 0) >= 1)
+
+    wait_until(is_waited_for)
     s.signal("WINCH")
     s.wait_log("AH00492:")
     wait_until(lambda: refused(s.port), what="nobody listens")

@@ -64,7 +64,9 @@ def graceful_finishes_what_runs(t):
     slow, partial = s.conn(), s.conn()
     slow.request("/probe/where?ms=2000")
     partial.send("GET / HTTP/1.1\r\nHost: loc")
-    wait_until(lambda: running(s) >= 2)
+    wait_until(lambda: running(s) >= 1)
+    wait_until(lambda: running(s) >= 2
+               or s.status().get("MpmHeadsWaiting", 0) >= 1)
     s.configure(conf="Header set X-Config new")
     s.graceful()
     wait_until(lambda: s.get("/").headers["x-config"] == "new")

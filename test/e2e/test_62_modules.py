@@ -42,8 +42,11 @@ def statuses(conn):
 
 @test(stock="pass", item="10", needs="reqtimeout", core=True)
 def reqtimeout_answers_408(t):
+    """What has reached a worker is under mod_reqtimeout's times."""
     s = serve(t, threads=4, modules="reqtimeout", timeout=30,
-              conf="RequestReadTimeout header=1 body=1")
+              conf="RequestReadTimeout header=1 body=1\n"
+                   "<IfDirective EventHeadTimeout>\n"
+                   "EventHeadTimeout 0\n</IfDirective>")
     silent, head, body = s.conn(), s.conn(), s.conn()
     started = time.monotonic()
     head.send("GET / HTTP/1.1\r\nHost: ")

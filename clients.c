@@ -109,7 +109,7 @@ apr_status_t clients_create(clients_t **clients, int addresses, int slots,
     c->table = apr_shm_baseaddr_get(shm);
     c->entries = (entry_t *)(c->table + 1);
     c->num = num_entries(addresses);
-    c->counts = (_Atomic(apr_uint32_t) *)(c->entries + c->num);
+    c->counts = (void *)(c->entries + c->num);
     c->slots = (apr_uint32_t)slots;
     if (!atomic_is_lock_free(&c->entries->key)
         || !atomic_is_lock_free(c->counts)) {

@@ -41,6 +41,7 @@ import contestants               # noqa: E402
 import drivers                   # noqa: E402
 import gauges                    # noqa: E402
 import load                      # noqa: E402
+import procs                     # noqa: E402
 import report                    # noqa: E402
 import runs                      # noqa: E402
 import wire                      # noqa: E402
@@ -181,6 +182,10 @@ def settings(who, made, reqtimeout, accept_none, limits, conf):
                 defer_accept=not accept_none)
 
 
+def used_by(pid):
+    return gauges.cpu_seconds(procs.stat(pid))
+
+
 def attack(t, who, count, seconds, first=b"", drip=b"", reads=None,
            attacks_tls=False, tls=False, reqtimeout=False,
            accept_none=False, limits=None, conf=""):
@@ -199,10 +204,11 @@ def attack(t, who, count, seconds, first=b"", drip=b"", reads=None,
     process = attackers(target, count, first, drip, reads, ramp)
     time.sleep(ramp + 1.0)
     gauge = gauges.Gauge(s.pid)
-    began = time.monotonic()
+    began, spent = time.monotonic(), used_by(process.pid)
     figures = normal(port, tls, seconds)
-    took = time.monotonic() - began
-    cpu = gauge.read()[0]
+    took, spent = time.monotonic() - began, used_by(process.pid) - spent
+    cpu, _, others = gauge.read()
+    others -= spent / (took * os.cpu_count())
     held = wire.held(target)
     os.kill(process.pid, signal.SIGKILL)
     os.waitpid(process.pid, 0)
@@ -210,6 +216,7 @@ def attack(t, who, count, seconds, first=b"", drip=b"", reads=None,
                 p50=figures.quantile(0.5), p99=figures.quantile(0.99),
                 max=figures.quantile(1), cpu=100 * cpu / took,
                 before=before.quantile(0.99), held=held,
+                others=100 * max(0.0, others),
                 notes=figures.notes[:3])
 
 
@@ -251,7 +258,7 @@ def rows():
 
 
 TITLES = ["attack", "MPM", "answered", "p50", "p99", "max", "CPU %",
-          "p99 alone", "held"]
+          "p99 alone", "held", "others %"]
 
 
 def cells(name, who, result):
@@ -262,7 +269,7 @@ def cells(name, who, result):
              for key in ("p50", "p99", "max")]
     return [name, who, "%d of %d" % (result["answered"], result["asked"]),
             *times, "%.1f" % result["cpu"], report.value(result["before"]),
-            str(result["held"])]
+            str(result["held"]), "%.0f" % result["others"]]
 
 
 def line(found, markdown):

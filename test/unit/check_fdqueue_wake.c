@@ -35,7 +35,7 @@
 #include "apr_thread_cond.h"
 #include "apr_thread_mutex.h"
 
-static void (*before_sleep)(void); /* once, on the thread that will sleep */
+static _Thread_local void (*before_sleep)(void); /* once, when it sleeps */
 
 /* Without a bound a worker that pops counts nothing up in its crew but itself
  * among the sleepers. */

@@ -16,8 +16,11 @@
 
 /* startup: see startup.h */
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
+#include "apr_portable.h"
 #include "apr_strings.h"
 #include "apr_thread_proc.h"
 
@@ -101,6 +104,26 @@ apr_status_t startup_prepare(retained_t **pretained, apr_pool_t *pconf)
     return APR_SUCCESS;
 }
 
+/*
+ * Core makes a socket that is the only one blocking, also where it was one
+ * of several before a graceful restart and children of the old generation
+ * still accept from it: they would sleep until the next client comes.  Not
+ * through APR, which would note it, so that core undid it at each restart.
+ */
+static int unblock_listeners(void)
+{
+    ap_listen_rec *lr;
+    apr_os_sock_t fd;
+
+    for (lr = ap_listeners; lr != NULL; lr = lr->next) {
+        if (apr_os_sock_get(&fd, lr->sd) != APR_SUCCESS
+            || fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
 int startup_open_listeners(retained_t *retained, apr_pool_t *pconf,
                            server_rec *server, int max_buckets)
 {
@@ -113,6 +136,12 @@ int startup_open_listeners(retained_t *retained, apr_pool_t *pconf,
         ap_log_error(APLOG_MARK, APLOG_ALERT | startup, 0,
                      startup ? NULL : server,
                      "no listening sockets available, shutting down");
+        return !OK;
+    }
+    if (unblock_listeners() != 0) {
+        ap_log_error(APLOG_MARK, APLOG_ALERT | startup, errno,
+                     startup ? NULL : server,
+                     "could not make the listening sockets non-blocking");
         return !OK;
     }
     if (startup_is_alone()) {

@@ -24,6 +24,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,9 +116,44 @@ char *probe_board_text(void)
     return text;
 }
 
+/*
+ * The C library's allocator survives that the server forks while the board's
+ * thread uses it, but AddressSanitizer's does not: the child would wait for
+ * that thread, which it does not have.  So fork waits.
+ */
+static pthread_mutex_t memory = PTHREAD_MUTEX_INITIALIZER;
+static int fork_waits; /* until this library is unloaded */
+
+static void lock_memory(void)
+{
+    pthread_mutex_lock(&memory);
+}
+
+static void unlock_memory(void)
+{
+    pthread_mutex_unlock(&memory);
+}
+
+static char *text_of_board(void)
+{
+    char *text;
+
+    lock_memory();
+    text = probe_board_text();
+    unlock_memory();
+    return text;
+}
+
+static void forget(char *text)
+{
+    lock_memory();
+    free(text);
+    unlock_memory();
+}
+
 static void tell(int fd)
 {
-    char *text = probe_board_text();
+    char *text = text_of_board();
     size_t length = text ? strlen(text) : 0, done = 0;
 
     while (done < length) {
@@ -128,14 +164,15 @@ static void tell(int fd)
         }
         done += (size_t)n;
     }
-    free(text);
+    forget(text);
     /* A child forked at this moment has the descriptor, too. */
     shutdown(fd, SHUT_RDWR);
     close(fd);
 }
 
-static void *board_main(void *unused)
+static void *board_main(void *started)
 {
+    sem_post(started); /* it has the memory that a thread begins with */
     for (;;) {
         struct pollfd fds[2] = {{board.listener, POLLIN, 0},
                                 {board.stop[0], POLLIN, 0}};
@@ -185,6 +222,7 @@ int probe_board_start(apr_pool_t *pconf)
     const char *path = probe_settings()->board;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     sigset_t all, old;
+    sem_t started;
     int failed;
 
     if (strlen(path) >= sizeof(address.sun_path)) {
@@ -202,11 +240,18 @@ int probe_board_start(apr_pool_t *pconf)
     /* The server's signals are not for this thread. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    failed = pthread_create(&board.thread, NULL, board_main, NULL);
+    sem_init(&started, 0, 0);
+    failed = (!fork_waits
+              && pthread_atfork(lock_memory, unlock_memory, unlock_memory))
+             || pthread_create(&board.thread, NULL, board_main, &started);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
+    fork_waits = 1;
     if (failed) {
         return HTTP_INTERNAL_SERVER_ERROR;
     }
+    while (sem_wait(&started) != 0) {
+    }
+    sem_destroy(&started);
     apr_pool_pre_cleanup_register(pconf, path, stop_board);
     return OK;
 }

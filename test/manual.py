@@ -116,13 +116,17 @@ def form():
             wrong = set(names) - set(ANY.get(element.tag, "").split())
             if wrong:
                 yield "%s in <%s>" % (sorted(wrong), element.tag)
+    for example in root().iter("highlight"):
+        if example.get("language") != "config":
+            yield "<highlight> in %s: nobody would run it" % \
+                example.get("language")
     for section in root().iter("section"):
         if not section.get("id") or section[0].tag != "title":
             yield "a section without an id or a title"
 
 
 def references():
-    """Directives and files that the manual and the page name are there."""
+    """Directives that the manual names are there, and no id is twice."""
     names = sections()
     for element in root().iter("directive"):
         if not element.get("module") and element.text not in names:
@@ -130,9 +134,6 @@ def references():
     ids = re.findall(r'\bid="([^"]+)"', read(HTML))
     for twice in sorted({one for one in ids if ids.count(one) > 1}):
         yield "twice: id %s" % twice
-    for path in re.findall(r"^\.Pa (\S+)", read(PAGE), re.M):
-        if not os.path.exists(os.path.join(TOP, path)):
-            yield "%s: %s" % (PAGE, path)
 
 
 def header(name):
@@ -146,6 +147,19 @@ def header(name):
                            stderr=subprocess.DEVNULL).stdout.strip()
     with open(os.path.join(where, name), encoding="utf-8") as file:
         return file.read()
+
+
+def own_directives():
+    """What stock does not have is named in the README and the manual."""
+    differences = root().find("section[@id='differences']")
+    told = {element.text for element in differences.iter("directive")}
+    readme = read("README.md")
+    for name, element in sections().items():
+        if text_of(element).count("Stock does not have it"):
+            if name not in told:
+                yield "%s: not among the differences in %s" % (name, XML)
+            if "`%s`" % name not in readme:
+                yield "%s: not in README.md" % name
 
 
 def commands(text):
@@ -309,5 +323,5 @@ def page():
     yield from done.stdout.splitlines()
 
 
-CHECKS = (form, references, directives, defaults, limits, rendered, diagrams,
-          pictures, messages, page)
+CHECKS = (form, references, own_directives, directives, defaults, limits,
+          rendered, diagrams, pictures, messages, page)

@@ -174,8 +174,9 @@ static const fdqueue_share_t *share_of(const child_start_t *start,
     if (start->note == NULL || processors < 1) {
         return NULL;
     }
-    share->running = &start->board->running;
-    share->mine = &start->note->running;
+    share->running = start->board->running;
+    share->top = &start->board->top;
+    share->mine = start->slot;
     share->processors = (int)processors;
     return share;
 }

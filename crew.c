@@ -94,7 +94,7 @@ struct crew_t {
     crew_worker_t *last; /* of the sleepers, who are in order of their sleep */
     atomic_int sleeping; /* how many those are */
     atomic_int waking;   /* one has been woken and has not looked yet */
-    int counted;         /* under lock; what of it is in share.running */
+    int published;       /* under lock; what share.running says of it */
 
     /* Written when the listener sleeps. */
     _Alignas(CACHE_LINE) atomic_int unwatched; /* no review comes before
@@ -193,29 +193,36 @@ static int running(const crew_t *crew)
 static int room(const crew_t *crew)
 {
     const crew_share_t *share = &crew->share;
-    int all, mine;
+    int all, mine, top, i;
 
     if (share->processors == 0 || atomic_load(&crew->closed)
         || atomic_load(&crew->unwatched)) {
         return 1;
     }
     mine = 1 - running(crew);
-    all = share->processors - atomic_load(share->running);
+    all = share->processors;
+    top = atomic_load(share->top);
+    for (i = 0; i < top && all > mine; i++) {
+        all -= atomic_load(&share->running[i]);
+    }
     return (mine > all ? mine : all) + atomic_load(&crew->extra);
 }
 
-/* Tell the other crews how many of ours run; once closed we are out of it.
- * The caller has the lock. */
+/*
+ * Tell the other crews how many of ours run; once closed we are out of it.
+ * There is no sum that would have to agree with this word: whoever is killed,
+ * and wherever, the parent writes 0 here and all is right. The caller has the
+ * lock.
+ */
 static void publish(crew_t *crew)
 {
     int now;
 
     if (crew->share.processors > 0) {
         now = atomic_load(&crew->closed) ? 0 : running(crew);
-        if (now != crew->counted) {
-            atomic_fetch_add(crew->share.running, now - crew->counted);
-            atomic_store(crew->share.mine, now);
-            crew->counted = now;
+        if (now != crew->published) {
+            atomic_store(&crew->share.running[crew->share.mine], now);
+            crew->published = now;
         }
     }
 }
@@ -419,7 +426,7 @@ apr_time_t crew_due(crew_t *crew)
     }
     /* Nothing waits here, but in other queues something may, behind one of
      * ours that does not really run. */
-    if (atomic_load(crew->share.mine) > 0) {
+    if (atomic_load(&crew->share.running[crew->share.mine]) > 0) {
         return now + LONG_TIME;
     }
     /* Race with a worker that leaves something and goes to sleep. */

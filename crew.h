@@ -45,8 +45,10 @@ typedef struct crew_worker_t crew_worker_t;
  * than there are processors.
  */
 typedef struct crew_share_t {
-    atomic_int *running; /* in memory shared by all: workers that run */
-    atomic_int *mine;    /* the same: how many of them are this crew's */
+    atomic_int *running;   /* in memory shared by all: how many workers of
+                            * each crew run; each writes its own */
+    const atomic_int *top; /* the same: how many of these words are in use */
+    int mine;              /* which is this crew's */
     int processors;
 } crew_share_t;
 

@@ -58,18 +58,17 @@ typedef enum {
 typedef struct pod_note_t {
     atomic_int wants_relief; /* atomic: another child should take its place */
     atomic_int crowded;      /* atomic: clients wait that it cannot accept */
-    atomic_int running;      /* atomic: its workers that run, as far as they
-                              * are in the sum of all children's */
     atomic_int heads;        /* atomic: its connections that wait for a whole
                               * request */
     atomic_uint late;        /* atomic: those for which that was too long, of
                               * all children that had the slot */
 } pod_note_t;
 
-/* What all children and the parent write. */
+/* What all children read all the time, so that it is in few lines of cache. */
 typedef struct pod_board_t {
-    atomic_int running; /* atomic: workers that run, in all children */
-    atomic_int top;     /* atomic: the highest slot ever used, plus 1 */
+    atomic_int top;       /* atomic: the highest slot ever used, plus 1 */
+    atomic_int running[]; /* atomic: of the child in each slot, how many
+                           * workers run */
 } pod_board_t;
 
 /*

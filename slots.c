@@ -32,7 +32,7 @@
 
 APLOG_USE_MODULE(mpm_event);
 
-/* What all children write is this far from their notes. */
+/* The board is filled up to a multiple of this: a line of cache. */
 #define SHARED_APART 64
 
 /* Time for a child that was hurried to be gone. */
@@ -45,18 +45,20 @@ APLOG_USE_MODULE(mpm_event);
 
 apr_status_t slots_init(slots_t *slots, int num, apr_pool_t *pool)
 {
+    apr_size_t board =
+        APR_ALIGN(sizeof(*slots->board)
+                      + sizeof(slots->board->running[0]) * (size_t)num,
+                  SHARED_APART);
     apr_shm_t *shm;
     apr_status_t rv = apr_shm_create(
-        &shm, sizeof(*slots->notes) * (size_t)num + SHARED_APART, NULL,
-        pool);
+        &shm, board + sizeof(*slots->notes) * (size_t)num, NULL, pool);
     int i;
 
     if (rv != APR_SUCCESS) {
         return rv;
     }
     slots->board = apr_shm_baseaddr_get(shm);
-    slots->notes = (pod_note_t *)((char *)slots->board + SHARED_APART);
-    atomic_init(&slots->board->running, 0);
+    slots->notes = (pod_note_t *)((char *)slots->board + board);
     atomic_init(&slots->board->top, 0);
 
     slots->slots = apr_pcalloc(pool, sizeof(*slots->slots) * (size_t)num);
@@ -66,7 +68,7 @@ apr_status_t slots_init(slots_t *slots, int num, apr_pool_t *pool)
         slots->slots[i].pod = -1;
         atomic_init(&slots->notes[i].wants_relief, 0);
         atomic_init(&slots->notes[i].crowded, 0);
-        atomic_init(&slots->notes[i].running, 0);
+        atomic_init(&slots->board->running[i], 0);
         atomic_init(&slots->notes[i].heads, 0);
         atomic_init(&slots->notes[i].late, 0);
     }
@@ -124,13 +126,6 @@ void slots_enter(slots_t *slots, int i, pid_t pid,
     ap_run_child_status(server, pid, generation, i, MPM_CHILD_STARTED);
 }
 
-/* Of the workers that a child said were running none is any more. */
-static void give_share_back(slots_t *slots, int i)
-{
-    atomic_fetch_sub(&slots->board->running,
-                     atomic_exchange(&slots->notes[i].running, 0));
-}
-
 void slots_leave(slots_t *slots, int i, server_rec *server)
 {
     slot_t *slot = &slots->slots[i];
@@ -145,7 +140,7 @@ void slots_leave(slots_t *slots, int i, server_rec *server)
     atomic_store(&slots->notes[i].wants_relief, 0);
     atomic_store(&slots->notes[i].crowded, 0);
     atomic_store(&slots->notes[i].heads, 0);
-    give_share_back(slots, i);
+    atomic_store(&slots->board->running[i], 0);
     if (slots->clients != NULL) {
         clients_give_back(slots->clients, i);
     }
@@ -187,7 +182,7 @@ void slots_clear(slots_t *slots)
             clients_give_back(slots->clients, i);
         }
         slots->slots[i].pid = 0;
-        give_share_back(slots, i);
+        atomic_store(&slots->board->running[i], 0);
     }
 }
 

@@ -80,7 +80,6 @@ static void our_wake(atomic_int *word)
 typedef struct team_t {
     fdqueue_t *queue;
     int num_workers;
-    atomic_int mine;
     atomic_int taken;    /* entries, ever */
     atomic_int at_work;  /* workers with one */
     sem_t go;            /* one of them may finish */
@@ -90,14 +89,17 @@ typedef struct team_t {
 } team_t;
 
 static apr_pool_t *pool;
-static atomic_int sum;
 static team_t teams[2];
+static atomic_int running_of[2]; /* each team's, in what they share */
+static const atomic_int num_teams = 2;
 static apr_time_t now;
 
 static void setup(void)
 {
     memset(teams, 0, sizeof(teams));
     atomic_store(&answer, 0);
+    atomic_store(&running_of[0], 0);
+    atomic_store(&running_of[1], 0);
     now = START;
     ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
 }
@@ -107,9 +109,26 @@ static void teardown(void)
     apr_pool_destroy(pool);
 }
 
+static int number_of(const team_t *team)
+{
+    return (int)(team - teams);
+}
+
+static int share_of(const team_t *team)
+{
+    return atomic_load(&running_of[number_of(team)]);
+}
+
+/* What both share. */
+static int sum(void)
+{
+    return share_of(&teams[0]) + share_of(&teams[1]);
+}
+
 static void create(team_t *team, int num_workers, int processors)
 {
-    fdqueue_share_t share = {&sum, &team->mine, processors};
+    fdqueue_share_t share = {running_of, &num_teams, number_of(team),
+                             processors};
 
     team->num_workers = num_workers;
     sem_init(&team->go, 0, 0);
@@ -159,7 +178,7 @@ static void start(team_t *team, int num_workers, int processors)
             pthread_create(&team->threads[i], NULL, run_worker, team), 0);
     }
     await(team, 0, 0);
-    ck_assert_int_eq(atomic_load(&team->mine), 0);
+    ck_assert_int_eq(share_of(team), 0);
 }
 
 static void push(team_t *team, int n)
@@ -191,12 +210,12 @@ static void end(team_t *team)
     int i;
 
     fdqueue_close(team->queue);
-    ck_assert_int_eq(atomic_load(&team->mine), 0);
+    ck_assert_int_eq(share_of(team), 0);
     let_go(team, MAX_WORKERS);
     for (i = 0; i < team->num_workers; i++) {
         pthread_join(team->threads[i], NULL);
     }
-    ck_assert_int_eq(atomic_load(&team->mine), 0);
+    ck_assert_int_eq(share_of(team), 0);
 }
 
 static void assert_due(team_t *team, apr_time_t due)
@@ -215,15 +234,15 @@ START_TEST(no_more_run_than_processors)
     start(team, 8, _i);
     push(team, 6);
     await(team, _i, _i);
-    ck_assert_int_eq(atomic_load(&sum), _i);
+    ck_assert_int_eq(sum(), _i);
     for (i = _i + 1; i <= 6; i++) {
         let_go(team, 1);
         await(team, i, _i);
-        ck_assert_int_eq(atomic_load(&sum), _i);
+        ck_assert_int_eq(sum(), _i);
     }
     let_go(team, _i);
     await(team, 6, 0);
-    ck_assert_int_eq(atomic_load(&sum), 0);
+    ck_assert_int_eq(sum(), 0);
     end(team);
 }
 END_TEST
@@ -237,7 +256,7 @@ START_TEST(no_share_no_bound)
     await(team, 8, 8);
     assert_due(team, CLOCK_NEVER);
     review(team, LONG_TIME);
-    ck_assert_int_eq(atomic_load(&sum), 0);
+    ck_assert_int_eq(sum(), 0);
     end(team);
 }
 END_TEST
@@ -329,13 +348,13 @@ START_TEST(who_was_blocked_and_sleeps_is_counted_once)
     for (round = 1; round <= 3; round++) {
         push(team, 1);
         await(team, round, 1);
-        ck_assert_int_eq(atomic_load(&sum), 1);
+        ck_assert_int_eq(sum(), 1);
         atomic_store(&answer, 1);
         review(team, BLOCK_TIME);
-        ck_assert_int_eq(atomic_load(&sum), 0);
+        ck_assert_int_eq(sum(), 0);
         let_go(team, 1);
         await(team, round, 0);
-        ck_assert_int_eq(atomic_load(&sum), 0);
+        ck_assert_int_eq(sum(), 0);
     }
     end(team);
 }
@@ -376,21 +395,21 @@ START_TEST(two_queues_share_the_processors)
     await(one, 2, 2);
     push(other, 3);
     await(other, 1, 1); /* one may run in any case */
-    ck_assert_int_eq(atomic_load(&sum), 3);
+    ck_assert_int_eq(sum(), 3);
     /* Nothing waits in the one, but others must get to know. */
     assert_due(one, START + LONG_TIME);
     atomic_store(&answer, 1);
     review(one, BLOCK_TIME);
-    ck_assert_int_eq(atomic_load(&sum), 1);
+    ck_assert_int_eq(sum(), 1);
     assert_due(one, CLOCK_NEVER);
     atomic_store(&answer, 0);
     review(other, 0);
     await(other, 2, 2);
-    ck_assert_int_eq(atomic_load(&sum), 2);
+    ck_assert_int_eq(sum(), 2);
     end(one);
-    ck_assert_int_eq(atomic_load(&sum), 2);
+    ck_assert_int_eq(sum(), 2);
     end(other);
-    ck_assert_int_eq(atomic_load(&sum), 0);
+    ck_assert_int_eq(sum(), 0);
 }
 END_TEST
 
@@ -408,7 +427,7 @@ START_TEST(nobody_sleeps_beside_an_entry_while_nobody_looks)
         sched_yield();
     }
     while (atomic_load(&team->queue->crew->extra) > 0
-           || atomic_load(&team->mine) > 0) {
+           || share_of(team) > 0) {
         review(team, BLOCK_TIME);
     }
     push(team, 4);
@@ -431,12 +450,12 @@ START_TEST(closing_leaves_nothing_in_the_share)
     await(team, 1, 1);
     atomic_store(&answer, 1);
     fdqueue_close(team->queue);
-    ck_assert_int_eq(atomic_load(&sum), 0);
+    ck_assert_int_eq(sum(), 0);
     review(team, LONG_TIME);
-    ck_assert_int_eq(atomic_load(&sum), 0);
+    ck_assert_int_eq(sum(), 0);
     assert_due(team, CLOCK_NEVER);
     end(team);
-    ck_assert_int_eq(atomic_load(&sum), 0);
+    ck_assert_int_eq(sum(), 0);
 }
 END_TEST
 

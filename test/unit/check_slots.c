@@ -697,16 +697,17 @@ START_TEST(shares_are_given_back)
 
     for (i = 0; i < 3; i++) {
         slots_enter(&slots, i, 100 + i, GENERATION, 0, -1, &server);
-        atomic_store(&slots.notes[i].running, 2 + i);
-        atomic_fetch_add(&slots.board->running, 2 + i);
+        atomic_store(&slots.board->running[i], 2 + i);
     }
     slots_leave(&slots, 1, &server);
-    ck_assert_int_eq(atomic_load(&slots.board->running), 2 + 4);
-    ck_assert_int_eq(atomic_load(&slots.notes[1].running), 0);
-    slots_leave(&slots, 1, &server);
-    ck_assert_int_eq(atomic_load(&slots.board->running), 2 + 4);
+    for (i = 0; i < 3; i++) {
+        ck_assert_int_eq(atomic_load(&slots.board->running[i]),
+                         i == 1 ? 0 : 2 + i);
+    }
     slots_clear(&slots);
-    ck_assert_int_eq(atomic_load(&slots.board->running), 0);
+    for (i = 0; i < 3; i++) {
+        ck_assert_int_eq(atomic_load(&slots.board->running[i]), 0);
+    }
 }
 END_TEST
 

@@ -217,7 +217,9 @@ static apr_status_t build_rooms(child_t *child)
     atomic_init(&rt->threads, 0);
     status_init(&rt->status, start->slot);
     rt->workers = apr_pcalloc(pool, sizeof(*rt->workers) * threads);
-    if ((rv = fdqueue_create(&rt->queue, threads, share_of(start, &share), pool)) != APR_SUCCESS
+    if ((rv = fdqueue_create(&rt->queue, threads, share_of(start, &share),
+                             pool))
+            != APR_SUCCESS
         || (rv = parking_create(&rt->parking, EVENT_BATCH, pool))
                != APR_SUCCESS
         || (rv = timers_create(&rt->timers, RUNTIME_TIMER, pool))

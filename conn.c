@@ -16,6 +16,8 @@
 
 /* conn: see conn.h */
 
+#include <sys/socket.h>
+
 #include "apr_portable.h"
 
 #include "httpd.h"
@@ -77,6 +79,13 @@ void conn_give(conn_t *conn, conn_owner_e from, conn_owner_e to)
     conn->owner = to;
 }
 #endif
+
+int conn_has_input(const conn_t *conn)
+{
+    char c;
+
+    return recv(conn->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
 
 /* The last thing to happen to a connection's memory. */
 static apr_status_t forget(void *data)

@@ -171,6 +171,9 @@ void conn_set_state(conn_t *conn, conn_state_e state, int parked);
 /* Count it as this from now on. [owner] */
 void conn_count(conn_t *conn, status_count_e count);
 
+/* Has the client sent something that nobody has read? [owner] */
+int conn_has_input(const conn_t *conn);
+
 /* Is this connection to linger only briefly? Ask for that, as
  * mod_reqtimeout does. [owner] */
 int conn_is_brief(const conn_t *conn);

@@ -16,14 +16,13 @@
 
 /* listener: see listener.h */
 
-#include <sys/socket.h>
-
 #include "httpd.h"
 #include "http_log.h"
 
 #include "acceptor.h"
 #include "clock.h"
 #include "conn.h"
+#include "drain.h"
 #include "heads.h"
 #include "linger.h"
 #include "listener.h"
@@ -56,9 +55,8 @@ typedef struct listener_t {
     runtime_t *runtime;
     apr_time_t now;      /* of this turn */
     apr_time_t evict_at; /* not before this */
-    int draining;
     int crowded;            /* times that clients were found waiting */
-    apr_time_t drain_until; /* EventDrainTimeout */
+    drain_t drain;
     apr_time_t grow_at;     /* new connections get older */
     apr_time_t trim_at;     /* somebody has waited for TRIM_AFTER */
     apr_time_t help_at;     /* look whether clients wait in vain */
@@ -118,13 +116,6 @@ static void report_failure(listener_t *l, conn_t *conn)
                  "connection", id, conn_row(conn->cs.state)->name);
 }
 
-static int has_input(conn_t *conn)
-{
-    char c;
-
-    return recv(conn->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
-}
-
 static void expire(listener_t *l)
 {
     parking_t *parking = l->runtime->parking;
@@ -146,7 +137,7 @@ static void expire(listener_t *l)
         /* Its event may be among those the next wait will tell of. */
         conn_hand_over(&conn,
                        conn->cs.state == CONN_STATE_KEEPALIVE
-                               && has_input(conn)
+                               && conn_has_input(conn)
                            ? PARKING_READY
                            : PARKING_EXPIRED);
     }
@@ -227,7 +218,7 @@ static void make_room(listener_t *l)
         }
         conn = CONN_OF_PARKED(parked);
         conn_hand_over(&conn,
-                       has_input(conn) ? PARKING_READY : PARKING_EVICTED);
+                       conn_has_input(conn) ? PARKING_READY : PARKING_EVICTED);
     }
 }
 
@@ -247,131 +238,6 @@ static void call_for_help(listener_t *l)
             runtime_ask_help(rt);
         }
     }
-}
-
-static int is_unaware(const parked_t *parked)
-{
-    return !CONN_OF_PARKED(parked)->saw_stop;
-}
-
-/* An idle session: a stream is never of HTTP/1. */
-static int is_unaware_session(const parked_t *parked)
-{
-    return is_unaware(parked)
-           && atomic_load(&CONN_OF_PARKED(parked)->streams) > 0;
-}
-
-/*
- * Idle sessions are ended: what their clients are just asking for is above
- * the last id of the goodbye.  Once is enough: a worker that parks one later
- * has seen the stop, or else it waits for its KeepAliveTimeout.
- */
-static void end_sessions(listener_t *l)
-{
-    parking_t *parking = l->runtime->parking;
-    parked_t *parked;
-
-    while ((parked = parking_find(parking, CONN_STATE_KEEPALIVE,
-                                  is_unaware_session, l->now))
-           != NULL) {
-        conn_t *conn = CONN_OF_PARKED(parked);
-
-        parking_take(parking, parked, PARKING_EVICTED);
-        conn_hand_over(&conn,
-                       has_input(conn) ? PARKING_READY : PARKING_EVICTED);
-    }
-}
-
-/*
- * A multiplexing protocol says goodbye to its client when it next runs and
- * finds that we stop: those that wait for the client get that turn now. One
- * that has never had a request would wait for it: that is ended, with the
- * protocol's goodbye as any end of waiting.
- */
-static void tell_waiting(listener_t *l)
-{
-    parking_t *parking = l->runtime->parking;
-    parked_t *parked;
-
-    while ((parked = parking_find(parking, CONN_STATE_ASYNC_WAITIO,
-                                  is_unaware, l->now))
-           != NULL) {
-        conn_t *conn = CONN_OF_PARKED(parked);
-
-        parking_take(parking, parked, PARKING_EVICTED);
-        conn_hand_over(&conn,
-                       atomic_load(&conn->streams) > 0 || has_input(conn)
-                           ? PARKING_READY
-                           : PARKING_EVICTED);
-    }
-}
-
-static void report_parked(const parked_t *parked, void *baton)
-{
-    conn_report(CONN_OF_PARKED(parked), ((listener_t *)baton)->now);
-}
-
-static void report_module_has(const held_entry_t *entry, void *baton)
-{
-    conn_report(CONN_OF_HELD(entry), ((listener_t *)baton)->now);
-}
-
-/* What keeps this child from being over. */
-static void report_held(listener_t *l)
-{
-    runtime_t *rt = l->runtime;
-    int i;
-
-    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, rt->server,
-                 "EventDrainTimeout is over with %d connections left",
-                 status_conns(&rt->status));
-    parking_visit(rt->parking, report_parked, l);
-    held_visit(rt->held, report_module_has, l);
-    for (i = 0; i < rt->settings->threads_per_child; i++) {
-        worker_report(&rt->workers[i], l->now);
-    }
-}
-
-/*
- * This child takes no more connections. Idle kept-alive ones wait for what
- * is left of their time: a request that comes meanwhile is answered, and
- * core says "close" in the answer, because we are stopping.
- */
-static void drain(listener_t *l)
-{
-    runtime_t *rt = l->runtime;
-
-    if (!l->draining) {
-        l->draining = 1;
-        if (rt->settings->drain_timeout > 0) {
-            l->drain_until
-                = l->now + apr_time_from_sec(rt->settings->drain_timeout);
-        }
-        /* One that leaves at once would only reset what it takes. */
-        if (runtime_stop_mode(rt) == RUNTIME_DRAIN) {
-            acceptor_empty(rt->acceptor, atomic_load(&rt->last));
-        }
-        acceptor_close(rt->acceptor);
-        ptrans_stop_keeping(rt->ptrans);
-        end_sessions(l);
-        ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, rt->server,
-                     "draining: %d connections left",
-                     status_conns(&rt->status));
-    }
-    /* A worker may have parked one without knowing, so each turn again. */
-    tell_waiting(l);
-    if (atomic_load(&rt->hurry)) {
-        parking_shorten(rt->parking, CONN_STATE_KEEPALIVE, 0, l->now);
-    }
-    if (l->now >= l->drain_until) {
-        report_held(l);
-        l->drain_until = CLOCK_NEVER;
-        runtime_request_stop(rt, RUNTIME_EXIT, 0);
-        return;
-    }
-    heads_drain(rt->heads, l->now);
-    parking_shorten(rt->parking, CONN_STATE_LINGER_NORMAL,
-                    CONN_LINGER_TIME_SHORT, l->now);
 }
 
 /* Connections that have waited for a while keep no more than they use. */
@@ -404,7 +270,7 @@ static void wait_for_events(listener_t *l)
 
     fdqueue_rest(rt->queue);
     due = due < acceptor ? due : acceptor;
-    due = due < l->drain_until ? due : l->drain_until;
+    due = due < l->drain.until ? due : l->drain.until;
     due = due < l->trim_at ? due : l->trim_at;
     due = due < l->help_at ? due : l->help_at;
     due = due < l->grow_at ? due : l->grow_at;
@@ -436,13 +302,13 @@ void *APR_THREAD_FUNC listener_main(apr_thread_t *thread, void *data)
 {
     listener_t l = {.runtime = data,
                     .now = clock_now(),
-                    .drain_until = CLOCK_NEVER,
                     .grow_at = CLOCK_NEVER,
                     .trim_at = CLOCK_NEVER,
                     .help_at = CLOCK_NEVER};
     runtime_t *rt = data;
 
     (void)thread;
+    drain_init(&l.drain, rt);
     acceptor_review(rt->acceptor, l.now);
     while (!is_over(rt)) {
         wait_for_events(&l);
@@ -453,7 +319,7 @@ void *APR_THREAD_FUNC listener_main(apr_thread_t *thread, void *data)
         l.grow_at = heads_grow(rt->heads, l.now);
         trim(&l);
         if (runtime_stop_mode(rt) != RUNTIME_RUN) {
-            drain(&l);
+            drain_turn(&l.drain, l.now);
         }
         else {
             make_room(&l);

@@ -118,7 +118,8 @@ void slots_tell_before(slots_t *slots, ap_generation_t generation,
 
 /*
  * A slot is needed: hurry the oldest child that is finishing, if none has
- * been within a second; if none is finishing, tell one of an earlier generation to.
+ * been within a second; if none is finishing, tell one of an earlier
+ * generation to.
  */
 void slots_hurry(slots_t *slots, ap_generation_t generation);
 

@@ -13,6 +13,7 @@ EVENT_SOURCES = \
     child.c \
     pod.c \
     listener.c \
+    drain.c \
     acceptor.c \
     siblings.c \
     shortage.c \

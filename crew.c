@@ -63,11 +63,15 @@
  * blocked, `extra` ones may run, twice as many as were found blocked each
  * time, and fewer again by and by. That is what crew_review is for, and
  * crew_due says when it is needed: who waits behind a worker that blocks does
- * so for about BLOCK_TIME. There is no bound while nobody will review:
- * who were all blocked may go on with what blocks some of them for longer,
- * and the others are not to sleep while anything waits. The listener says
- * so and then looks, as in the rule above; a worker that goes to sleep does
- * it and then reads that word.
+ * so for about BLOCK_TIME.
+ *
+ * When nothing waits for a sleeper and no worker counts as running, there is
+ * nothing to review: the listener sets `unwatched` and sleeps. Until the next
+ * review there is no bound, as workers that come back may be blocked again by
+ * what they take, and nobody would notice: no other is to sleep while an
+ * entry waits. The listener sets that word and then looks for entries; a
+ * worker gets on the list of sleepers and then reads it: one of them sees the
+ * other.
  */
 
 /* Words that are written by different threads are kept this far apart. */
@@ -189,7 +193,8 @@ static int running(const crew_t *crew)
            - atomic_load(&crew->blocked);
 }
 
-/* How many workers more may run; less than 0: so many too many. */
+/* How many more workers may run, 1 if there is no bound; below 0, how many
+ * too many do. */
 static int room(const crew_t *crew)
 {
     const crew_share_t *share = &crew->share;
@@ -340,8 +345,8 @@ void crew_close(crew_t *crew)
     crew_signal(worker);
 }
 
-/* This worker was blocked with the entry it took at since: 1 if it still has
- * that one. */
+/* Count this worker as blocked, unless it has gone on from the entry it took
+ * at since: 1 if it is counted. */
 static int mark_blocked(crew_t *crew, int i, apr_time_t since)
 {
     int is_same;

@@ -18,9 +18,9 @@
  * crew: the workers of a queue: who sleeps, who is woken, how many may run.
  *
  * A queue and its crew have one lock, which is the queue's: each function
- * says whether its caller has it, and who does not say so takes none.  What
- * waits in the queue the crew asks the queue for.  Who puts something into
- * the queue does so first and calls crew_wake then.
+ * says whether its caller has it or it takes it; one that says neither needs
+ * none.  The crew asks the queue whether anything waits.  Who puts something
+ * into the queue does so first and calls crew_wake then.
  *
  * Threads: [any] wakes, [worker] sleeps, [listener] reviews.  Owns the list
  * of sleepers, the workers' mutexes and conditions, and what is published of
@@ -48,14 +48,15 @@ typedef struct crew_share_t {
     atomic_int *running;   /* in memory shared by all: how many workers of
                             * each crew run; each writes its own */
     const atomic_int *top; /* the same: how many of these words are in use */
-    int mine;              /* which is this crew's */
+    int mine;              /* index of this crew's word */
     int processors;
 } crew_share_t;
 
 /* What a crew knows of its queue. */
 typedef struct crew_queue_t {
-    apr_thread_mutex_t *lock;         /* of both */
-    int (*has_work)(const void *self); /* is an entry in it? lock or not */
+    apr_thread_mutex_t *lock;          /* of both */
+    int (*has_work)(const void *self); /* is an entry in it? asked with
+                                        * the lock and without */
     const void *self;
 } crew_queue_t;
 

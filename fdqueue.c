@@ -58,8 +58,8 @@
 
 #define NUM_LINES (FDQUEUE_LATER + 1)
 
-/* The listener rests while more entries than this wait, and so long. */
-#define REST_BELOW 2
+/* The listener rests while more entries than this wait, at most so long. */
+#define REST_ABOVE 2
 #define REST_TIME apr_time_from_msec(1)
 
 typedef enum {
@@ -209,13 +209,13 @@ static fdqueue_entry_t *pop_any(fdqueue_t *queue)
 void fdqueue_rest(fdqueue_t *queue)
 {
     if (!crew_is_bound(queue->crew)
-        || atomic_load(&queue->waiting) <= REST_BELOW) {
+        || atomic_load(&queue->waiting) <= REST_ABOVE) {
         return;
     }
     /* Race with a worker that pops: either it sees that we rest, or we see
      * how few are left. */
     atomic_store(&queue->resting, 1);
-    if (atomic_load(&queue->waiting) > REST_BELOW) {
+    if (atomic_load(&queue->waiting) > REST_ABOVE) {
         tasks_wait(&queue->resting, 1, REST_TIME);
     }
     atomic_store(&queue->resting, 0);
@@ -224,7 +224,7 @@ void fdqueue_rest(fdqueue_t *queue)
 static void end_rest(fdqueue_t *queue)
 {
     if (atomic_load(&queue->resting)
-        && atomic_load(&queue->waiting) <= REST_BELOW
+        && atomic_load(&queue->waiting) <= REST_ABOVE
         && atomic_exchange(&queue->resting, 0)) {
         tasks_wake(&queue->resting);
     }

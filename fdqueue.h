@@ -22,9 +22,10 @@
  * clients that wait for us, LATER for closings and other work nobody waits
  * for; each line is first in, first out.
  *
- * Threads: [any] may push, [worker] pops.  The queue owns an entry from
- * push to pop and touches nothing of it but the entry itself.
- * It never looks at what an entry is embedded in, and never logs.
+ * Threads: [any] pushes, [worker] pops, [listener] rests and reviews.  The
+ * queue owns an entry from push to pop and touches nothing of it but the
+ * entry itself.  It never looks at what an entry is embedded in, and never
+ * logs.
  */
 
 #ifndef EVENT_FDQUEUE_H
@@ -103,9 +104,9 @@ void fdqueue_close(fdqueue_t *queue);
 void fdqueue_review(fdqueue_t *queue, apr_time_t now);
 
 /*
- * Return when so few entries wait that more are welcome, or a moment is over
- * (about a millisecond): what is pushed earlier would only wait longer.
- * [listener]
+ * Sleep until so few entries wait that more are welcome, but only for a
+ * moment (about a millisecond): what is pushed earlier would only wait longer.
+ * Not at all if all workers may run at a time. [listener]
  */
 void fdqueue_rest(fdqueue_t *queue);
 

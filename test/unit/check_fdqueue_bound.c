@@ -479,7 +479,7 @@ START_TEST(rests_until_few_wait)
 
     create(team, 1, 1);
     fdqueue_join(team->queue, 0);
-    push(team, REST_BELOW);
+    push(team, REST_ABOVE);
     fdqueue_rest(team->queue);
     ck_assert_int_eq(waits, 0);
     ck_assert_ptr_nonnull(fdqueue_pop(team->queue, 0));
@@ -487,7 +487,7 @@ START_TEST(rests_until_few_wait)
     ck_assert_ptr_nonnull(fdqueue_pop(team->queue, 0));
     fdqueue_done(team->queue, 0);
     ck_assert_int_eq(atomic_load(&wakes), 0);
-    push(team, REST_BELOW + 3);
+    push(team, REST_ABOVE + 3);
     resting = pop_three;
     fdqueue_rest(team->queue);
     ck_assert_int_eq(waits, 1);

@@ -37,7 +37,7 @@ APLOG_USE_MODULE(mpm_event);
 /* For so many bytes received a head has one more second. */
 #define BYTES_A_SECOND 500
 
-/* So many events at a time are clients that all leave, or all return. */
+/* So many events at a time mean that clients all leave, or all return. */
 #define BURST 128
 
 /* Clients ask as soon as they have connected, or else they do not mean to
@@ -84,8 +84,8 @@ heads_t *heads_create(runtime_t *runtime, apr_pool_t *pool)
     return h;
 }
 
-/* What the bytes that have just been looked at, of which there were less
- * before, mean for its time. */
+/* There are more bytes than at the look before: what that means for its
+ * time. */
 static void note_progress(conn_t *conn, const gate_answer_t *answer,
                           apr_time_t now)
 {
@@ -138,7 +138,8 @@ static void park(heads_t *h, conn_t *conn, int tag, apr_interval_time_t time,
                 time, now);
 }
 
-/* Its time may prove to be longer when this is over, but not shorter. */
+/* For the shortest time it may have: when that is over heads_expire sees
+ * whether its bytes have bought it more. */
 static void park_begun(heads_t *h, conn_t *conn, apr_time_t now)
 {
     apr_interval_time_t time = patience(h, conn);
@@ -188,8 +189,7 @@ int heads_admit(heads_t *h, conn_t **pconn, const char *protocol)
     }
     peek_begin(h->peek, conn);
     answer = peek_look(h->peek, conn, 0);
-    if (answer.verdict == GATE_READY && conn->head.left
-        && conn->head.len == 0) {
+    if (conn->head.left) {
         conn_close(pconn);
         return 1;
     }
@@ -219,11 +219,10 @@ static int is_kept_and_pays(const heads_t *h, const conn_t *conn)
     const runtime_t *rt = h->runtime;
 
     return conn->counted == STATUS_KEEPALIVE && h->timeout != 0
-           && (conn->head.kind == CONN_HEAD_CLEAR
-               || conn->head.kind == CONN_HEAD_TLS)
            && (conn->head.kind == CONN_HEAD_TLS
-               || atomic_load_explicit(&conn->streams, memory_order_relaxed)
-                      == 0)
+               || (conn->head.kind == CONN_HEAD_CLEAR
+                   && atomic_load_explicit(&conn->streams,
+                                           memory_order_relaxed) == 0))
            && (parking_found(rt->parking) >= BURST
                || fdqueue_busy(rt->queue) * 2
                       > rt->settings->threads_per_child);
@@ -304,7 +303,7 @@ static void report_late(const conn_t *conn, apr_time_t now)
                  (int)apr_time_sec(now - conn->since));
 }
 
-/* Time is over, or room is needed, for a client that has sent too little. */
+/* Time is over for a client that has sent too little. */
 static void end_late(conn_t **pconn, gate_stage_e stage)
 {
     conn_t *conn = *pconn;
@@ -447,7 +446,7 @@ apr_time_t heads_grow(heads_t *h, apr_time_t now)
            != NULL) {
         set_young(h, CONN_OF_PARKED(parked), 0);
     }
-    /* Those that have just been parked are not seen yet. */
+    /* What is in the inbox of parking is not seen yet. */
     return due != CLOCK_NEVER || atomic_load(&h->young) == 0 ? due
                                                               : now + YOUTH;
 }

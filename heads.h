@@ -25,7 +25,7 @@
  * is given to a worker that does not wait for more, so that core answers as
  * it would have done.
  *
- * Threads: [listener].
+ * Threads: [listener]; [any] asks how many are young, [worker] shows.
  */
 
 #ifndef EVENT_HEADS_H
@@ -69,8 +69,8 @@ void heads_shed(heads_t *heads, int wanted);
  */
 int heads_young(const heads_t *heads);
 
-/* Those that have not asked at once are not counted so any more; when to
- * look again, or CLOCK_NEVER. [listener] */
+/* Those that have not asked at once are not young any more: when to look
+ * again, or CLOCK_NEVER. Tells the siblings, too, how many wait. [listener] */
 apr_time_t heads_grow(heads_t *heads, apr_time_t now);
 
 /* This child takes no more connections: those that have said nothing do not

@@ -53,8 +53,8 @@ typedef enum {
 /* Which of the server's times a parked connection may wait. */
 typedef enum {
     CONN_TIME_NONE,
-    CONN_TIME_IO,        /* Timeout */
-    CONN_TIME_KEEPALIVE, /* KeepAliveTimeout */
+    CONN_TIME_IO,          /* Timeout */
+    CONN_TIME_KEEPALIVE,   /* KeepAliveTimeout */
     CONN_TIME_LINGER,      /* CONN_LINGER_TIME */
     CONN_TIME_LINGER_SHORT /* CONN_LINGER_TIME_SHORT */
 } conn_time_e;
@@ -97,7 +97,7 @@ typedef struct conn_head_t {
     apr_time_t heard;   /* owner; when the client last sent some of it */
     apr_uint32_t mark;  /* owner; the socket's low-water mark */
     apr_uint32_t len;   /* owner; bytes there when last looked */
-    apr_uint32_t from;  /* owner; and when its time began */
+    apr_uint32_t from;  /* owner; and there when its time began */
     conn_head_e kind;   /* owner */
     unsigned char in_body; /* owner; its time is that of a body */
     unsigned char young; /* owner; heads counts it as one that is about to

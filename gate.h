@@ -54,7 +54,7 @@ typedef enum {
     GATE_RECORD  /* TLS, or too few bytes to know that it is not */
 } gate_stage_e;
 
-/* Of the server that the connection's local address leads to. */
+/* What core refuses: the limits of a server, or the strictest of several. */
 typedef struct gate_limits_t {
     int line;         /* LimitRequestLine */
     int field_size;   /* LimitRequestFieldSize */

@@ -33,7 +33,7 @@ static int is_unaware(const parked_t *parked)
     return !CONN_OF_PARKED(parked)->saw_stop;
 }
 
-/* An idle session: a stream is never of HTTP/1. */
+/* A session of HTTP/2, which alone has streams. */
 static int is_unaware_session(const parked_t *parked)
 {
     return is_unaware(parked)
@@ -90,13 +90,13 @@ static void report_parked(const parked_t *parked, void *baton)
     conn_report(CONN_OF_PARKED(parked), *(const apr_time_t *)baton);
 }
 
-static void report_module_has(const held_entry_t *entry, void *baton)
+static void report_held(const held_entry_t *entry, void *baton)
 {
     conn_report(CONN_OF_HELD(entry), *(const apr_time_t *)baton);
 }
 
 /* What keeps this child from being over. */
-static void report_held(const drain_t *drain, apr_time_t now)
+static void report_left(const drain_t *drain, apr_time_t now)
 {
     runtime_t *rt = drain->runtime;
     int i;
@@ -105,7 +105,7 @@ static void report_held(const drain_t *drain, apr_time_t now)
                  "EventDrainTimeout is over with %d connections left",
                  status_conns(&rt->status));
     parking_visit(rt->parking, report_parked, &now);
-    held_visit(rt->held, report_module_has, &now);
+    held_visit(rt->held, report_held, &now);
     for (i = 0; i < rt->settings->threads_per_child; i++) {
         worker_report(&rt->workers[i], now);
     }
@@ -151,7 +151,7 @@ void drain_turn(drain_t *drain, apr_time_t now)
         parking_shorten(rt->parking, CONN_STATE_KEEPALIVE, 0, now);
     }
     if (now >= drain->until) {
-        report_held(drain, now);
+        report_left(drain, now);
         drain->until = CLOCK_NEVER;
         runtime_request_stop(rt, RUNTIME_EXIT, 0);
         return;

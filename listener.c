@@ -55,11 +55,11 @@ typedef struct listener_t {
     runtime_t *runtime;
     apr_time_t now;      /* of this turn */
     apr_time_t evict_at; /* not before this */
-    int crowded;            /* times that clients were found waiting */
+    int crowded;         /* times that clients were found waiting */
     drain_t drain;
-    apr_time_t grow_at;     /* new connections get older */
-    apr_time_t trim_at;     /* somebody has waited for TRIM_AFTER */
-    apr_time_t help_at;     /* look whether clients wait in vain */
+    apr_time_t grow_at;  /* new connections get older */
+    apr_time_t trim_at;  /* somebody has waited for TRIM_AFTER */
+    apr_time_t help_at;  /* look whether clients wait in vain */
 } listener_t;
 
 static void take_ready(listener_t *l, parked_t *parked)
@@ -161,8 +161,9 @@ static int share_of(int n)
     return n < 1 ? 1 : n > EVICT_MAX ? EVICT_MAX : n;
 }
 
-/* What was to be said in answers need not be, as far as it has not been. */
-static void no_crowd(listener_t *l)
+/* Clients wait no more: answers that are not begun yet need not say "close"
+ * for them. */
+static void end_crowd(listener_t *l)
 {
     if (l->crowded > 0) {
         l->crowded = 0;
@@ -186,7 +187,7 @@ static void make_room(listener_t *l)
     int n;
 
     if (!acceptor_is_full(rt->acceptor) && !is_short) {
-        no_crowd(l);
+        end_crowd(l);
         return;
     }
     if (l->now < l->evict_at) {
@@ -194,7 +195,7 @@ static void make_room(listener_t *l)
     }
     l->evict_at = l->now + EVICT_INTERVAL;
     if (!acceptor_is_wanted(rt->acceptor)) {
-        no_crowd(l);
+        end_crowd(l);
         return; /* nobody would be better off */
     }
     if (++l->crowded >= CROWDED_CHECKS) {
@@ -274,7 +275,7 @@ static void wait_for_events(listener_t *l)
     due = due < l->trim_at ? due : l->trim_at;
     due = due < l->help_at ? due : l->help_at;
     due = due < l->grow_at ? due : l->grow_at;
-    /* Asked once: workers change the answer all the time. */
+    /* Kept: workers change the answer between two calls. */
     review = fdqueue_due(rt->queue);
     due = due < review ? due : review;
     rv = parking_wait(rt->parking, clock_now(), due);

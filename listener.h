@@ -17,7 +17,8 @@
 /*
  * listener: the thread that waits for everything else: new connections,
  * parked ones that become ready or run out of time, timers, and the wish to
- * stop.  It hands work to workers and never does any that could block.
+ * stop.  It hands work to workers and does nothing that could block, but that
+ * it rests for a millisecond when they have enough.
  */
 
 #ifndef EVENT_LISTENER_H
@@ -28,7 +29,7 @@
 /*
  * The thread's function; data is the runtime_t. Returns when the child is
  * to exit, or is draining and the last connection is gone; the queue is
- * closed then, so that the workers end too.
+ * closed then, so that the workers end too. [listener]
  */
 void *APR_THREAD_FUNC listener_main(apr_thread_t *thread, void *data);
 

@@ -294,11 +294,28 @@ int conn_moved_on(held_entry_t *entry)
            != CONN_STATE_SUSPENDED;
 }
 
+/* Before a worker has had it, it is parked, and the listener's to ask. */
+static const char *client_of(const conn_t *conn)
+{
+    apr_sockaddr_t *address;
+    char *ip;
+
+    if (conn->c != NULL) {
+        return conn->c->client_ip;
+    }
+    if (conn->counted == STATUS_HEAD
+        && apr_socket_addr_get(&address, APR_REMOTE, conn->csd) == APR_SUCCESS
+        && apr_sockaddr_ip_get(&ip, address) == APR_SUCCESS) {
+        return ip;
+    }
+    return "an unknown client";
+}
+
 void conn_report(const conn_t *conn, apr_time_t now)
 {
     ap_log_error(APLOG_MARK, APLOG_WARNING, 0, conn->runtime->server,
                  "ending a connection of %s after %d s in state \"%s\"",
-                 conn->c != NULL ? conn->c->client_ip : "an unknown client",
+                 client_of(conn),
                  (int)apr_time_sec(now - conn->since),
                  conn->counted == STATUS_HEAD ? "waiting for a request"
                                               : rows[conn->cs.state].name);

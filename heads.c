@@ -356,6 +356,18 @@ void heads_expire(heads_t *h, conn_t **pconn, apr_time_t now)
     end_late(pconn, answer.stage);
 }
 
+void heads_fail(heads_t *h, conn_t **pconn)
+{
+    conn_t *conn = *pconn;
+
+    ap_log_error(APLOG_MARK, APLOG_ERR, conn->parked.error, h->runtime->server,
+                 APLOGNO(03092) "apr_pollset_add failed: a worker waits for a "
+                 "request");
+    set_young(h, conn, 0);
+    release(conn);
+    conn_hand_over(pconn, PARKING_READY);
+}
+
 /* The one that has waited longest, or NULL. */
 static parked_t *oldest(const heads_t *h)
 {

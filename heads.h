@@ -59,6 +59,10 @@ int heads_wait_on(heads_t *heads, conn_t *conn, apr_time_t now);
  * STATUS_HEAD. [listener] */
 void heads_expire(heads_t *heads, conn_t **conn, apr_time_t now);
 
+/* This one has been taken out of parking, as the poll set has refused it; it
+ * counts as STATUS_HEAD. It goes to a worker, who waits. [listener] */
+void heads_fail(heads_t *heads, conn_t **conn);
+
 /* Close those that have waited longest, as far as there are more than
  * EventHeadLimit; or, if descriptors are short, so many. [listener] */
 void heads_shed(heads_t *heads, int wanted);

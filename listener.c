@@ -57,6 +57,7 @@ typedef struct listener_t {
     apr_time_t evict_at; /* not before this */
     int crowded;         /* times that clients were found waiting */
     drain_t drain;
+    int failed;          /* waiting has, and that has been said */
     apr_time_t grow_at;  /* new connections get older */
     apr_time_t trim_at;  /* somebody has waited for TRIM_AFTER */
     apr_time_t help_at;  /* look whether clients wait in vain */
@@ -124,6 +125,10 @@ static void expire(listener_t *l)
     while ((parked = parking_take_failed(parking)) != NULL) {
         conn_t *conn = CONN_OF_PARKED(parked);
 
+        if (conn->counted == STATUS_HEAD) {
+            heads_fail(l->runtime->heads, &conn);
+            continue;
+        }
         report_failure(l, conn);
         conn_hand_over(&conn, PARKING_FAILED);
     }
@@ -283,8 +288,11 @@ static void wait_for_events(listener_t *l)
     l->now = clock_now();
     fdqueue_review(rt->queue, l->now);
     if (rv != APR_SUCCESS) {
-        ap_log_error(APLOG_MARK, APLOG_CRIT, rv, rt->server,
-                     "waiting for events failed: this child drains");
+        if (!l->failed) {
+            ap_log_error(APLOG_MARK, APLOG_CRIT, rv, rt->server,
+                         "waiting for events failed: this child drains");
+        }
+        l->failed = 1;
         runtime_request_stop(rt, RUNTIME_DRAIN, APEXIT_CHILDSICK);
         apr_sleep(apr_time_from_msec(10)); /* it may well fail again */
     }

@@ -65,12 +65,16 @@ def drain_timeout_ends_what_goes_on(t):
     t.check(idle.get("/").keepalive, "kept alive")
     busy.request("/probe/sleep?ms=900000")
     slow.request("/probe/stream?kb=20000")
+    half = s.conn()
+    half.send("GET / HTTP/1.1\r\n")
     wait_until(lambda: s.status()["BusyWorkers"] >= 2, what="busy")
+    wait_until(lambda: s.status()["MpmHeadsWaiting"] == 1, what="half")
     s.graceful()
     s.wait_child_gone(old, 15)
-    t.equal(len(s.log_lines("EventDrainTimeout is over with 3")), 1, "said")
-    t.equal(len(s.log_lines("ending a connection of 127.0.0.1 after")), 3,
+    t.equal(len(s.log_lines("EventDrainTimeout is over with 4")), 1, "said")
+    t.equal(len(s.log_lines("ending a connection of 127.0.0.1 after")), 4,
             "each is named")
+    t.check(s.log_lines('in state "waiting for a request"'), "not yet begun")
     t.check(s.log_lines('in state "keep-alive"'), "the idle one's state")
     t.equal(s.get("/").status, 200, "served on")
 

@@ -24,6 +24,7 @@
  */
 
 #include <check.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -82,6 +83,7 @@ static struct {
     parked_t *rested;         /* who has, once */
     apr_time_t due;           /* when the next will have */
     int waiting;              /* status_heads */
+    apr_status_t error;       /* why the poll set has refused one */
 } say;
 
 static apr_time_t our_now(void)
@@ -238,9 +240,10 @@ AP_DECLARE(void) ap_log_error_(const char *file, int line, int module_index,
                                int level, apr_status_t status,
                                const server_rec *s, const char *fmt, ...)
 {
-    ck_assert_msg(file != NULL && fmt != NULL && status == 0, "%d %d", line,
-                  module_index);
-    ck_assert_int_eq(level & APLOG_LEVELMASK, APLOG_INFO);
+    ck_assert_msg(file != NULL && fmt != NULL && status == say.error, "%d %d",
+                  line, module_index);
+    ck_assert_int_eq(level & APLOG_LEVELMASK,
+                     say.error == 0 ? APLOG_INFO : APLOG_ERR);
     ck_assert_ptr_eq(s, &server);
     seen.logged++;
 }
@@ -755,6 +758,39 @@ START_TEST(a_whole_request_is_not_thrown_away)
 }
 END_TEST
 
+/* --- Refused by the poll set ---------------------------------------------- */
+
+START_TEST(refused_it_is_a_workers)
+{
+    conn_t *given = &conn;
+    int low = 0;
+    socklen_t size = sizeof(low);
+
+    say.error = conn.parked.error = other.parked.error = ENOSPC;
+    ck_assert(admit(NULL)); /* silent, and young */
+    ck_assert_int_eq(heads_young(heads), 1);
+    heads_fail(heads, &given);
+    ck_assert_ptr_null(given);
+    ck_assert_int_eq(seen.verdict, PARKING_READY);
+    ck_assert_int_eq(heads_young(heads), 0);
+    ck_assert_int_eq(heads_grow(heads, START), CLOCK_NEVER);
+
+    given = &other;
+    seen.tag = seen.verdict = -1;
+    ck_assert_int_eq(write(other_client, "GET ", 4), 4);
+    ck_assert(heads_admit(heads, &given, NULL));
+    given = &other;
+    heads_fail(heads, &given);
+    ck_assert_int_eq(seen.verdict, PARKING_READY);
+    ck_assert_int_eq(seen.logged, 2);
+    /* The worker waits for any byte, and a later head has its own time. */
+    ck_assert_int_eq(other.head.began, 0);
+    ck_assert_int_eq(getsockopt(other.fd, SOL_SOCKET, SO_RCVLOWAT, &low,
+                                &size), 0);
+    ck_assert_int_eq(low, 1);
+}
+END_TEST
+
 /* --- Youth ---------------------------------------------------------------- */
 
 START_TEST(who_does_not_ask_at_once_grows_up)
@@ -843,6 +879,7 @@ static Suite *suite(void)
     tcase_add_test(tc, as_many_as_are_above_the_limit);
     tcase_add_test(tc, without_a_limit_only_as_wanted);
     tcase_add_test(tc, a_whole_request_is_not_thrown_away);
+    tcase_add_test(tc, refused_it_is_a_workers);
     tcase_add_test(tc, who_does_not_ask_at_once_grows_up);
     tcase_add_test(tc, siblings_know_how_many_wait);
     tcase_add_test(tc, a_child_that_drains_waits_for_a_moment);

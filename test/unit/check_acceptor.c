@@ -19,19 +19,20 @@
  * what becomes of errors, of MaxConnectionsPerChild, of knocks and of those
  * who wait when it closes.
  *
- * The sockets are real ones on loopback, and so are their clients. Times are
- * made up; parking, the queue, siblings and the rest of the child are the
- * functions at the top, and so is accept, so that it can fail.
+ * The sockets are real ones, and so are their clients; they are local, as who
+ * connects to such a one can be accepted at once. Times are made up; parking,
+ * the queue, siblings and the rest of the child are the functions at the top,
+ * and so is accept, so that it can fail.
  */
 
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "apr_general.h"
@@ -64,12 +65,20 @@ static int mark;
 #define HEADS ((struct heads_t *)&mark)
 #define SIBLINGS ((siblings_t *)&mark)
 
+typedef struct address_t {
+    union {
+        struct sockaddr sa;
+        struct sockaddr_un un;
+    };
+    socklen_t len;
+} address_t;
+
 static apr_pool_t *pool;
 static settings_t settings;
 static server_rec server;
 static runtime_t runtime;
 static ap_listen_rec listeners[DOORS];
-static apr_port_t ports[DOORS];
+static address_t addresses[DOORS];
 static acceptor_t *acceptor;
 static apr_time_t now;
 
@@ -343,7 +352,7 @@ APR_DECLARE(apr_status_t) apr_socket_accept(apr_socket_t **csd,
     }
     ck_assert_int_eq(apr_os_sock_get(&fd, sd), APR_SUCCESS);
     ck_assert_int_ge(fd, 0); /* or it is closed */
-    fd = say.crowd ? socket(AF_INET, SOCK_STREAM, 0) : accept(fd, NULL, NULL);
+    fd = say.crowd ? socket(AF_UNIX, SOCK_STREAM, 0) : accept(fd, NULL, NULL);
     if (fd < 0) {
         return errno;
     }
@@ -370,22 +379,14 @@ AP_DECLARE(void) ap_log_error_(const char *file, int line, int module_index,
 
 /* --- Sockets and clients -------------------------------------------------- */
 
-static struct sockaddr_in address_of(int door)
-{
-    return (struct sockaddr_in){
-        .sin_family = AF_INET,
-        .sin_port = htons(ports[door]),
-        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-}
-
 /* Its descriptor, or -1. */
 static int connect_to(int door)
 {
-    struct sockaddr_in sa = address_of(door);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    address_t *at = &addresses[door];
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
     ck_assert_int_ge(fd, 0);
-    if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) != 0) {
+    if (connect(fd, &at->sa, at->len) != 0) {
         close(fd);
         return -1;
     }
@@ -405,22 +406,22 @@ static void come(int door, int clients)
 
 static void listen_at(int door)
 {
+    address_t *at = &addresses[door];
     ap_listen_rec *lr = &listeners[door];
+    apr_os_sock_t fd = socket(AF_UNIX, SOCK_STREAM, 0);
 
     *lr = (ap_listen_rec){.next = door + 1 < DOORS ? lr + 1 : NULL,
                           .active = 1,
                           .protocol = door == 0 ? "http" : "https"};
     ck_assert_int_eq(apr_sockaddr_info_get(&lr->bind_addr, "127.0.0.1",
-                                           APR_INET, 0, 0, pool),
+                                           APR_INET, 80, 0, pool),
                      APR_SUCCESS);
-    ck_assert_int_eq(apr_socket_create(&lr->sd, APR_INET, SOCK_STREAM, 0,
-                                       pool),
-                     APR_SUCCESS);
-    ck_assert_int_eq(apr_socket_bind(lr->sd, lr->bind_addr), APR_SUCCESS);
-    ck_assert_int_eq(apr_socket_listen(lr->sd, 20), APR_SUCCESS);
-    ck_assert_int_eq(apr_socket_addr_get(&lr->bind_addr, APR_LOCAL, lr->sd),
-                     APR_SUCCESS);
-    ports[door] = lr->bind_addr->port;
+    /* The kernel finds a name for it. */
+    *at = (address_t){.sa.sa_family = AF_UNIX, .len = sizeof(at->un)};
+    ck_assert_int_eq(bind(fd, &at->sa, sizeof(at->sa.sa_family)), 0);
+    ck_assert_int_eq(getsockname(fd, &at->sa, &at->len), 0);
+    ck_assert_int_eq(listen(fd, 20), 0);
+    ck_assert_int_eq(apr_os_sock_put(&lr->sd, &fd, pool), APR_SUCCESS);
 }
 
 static void setup(void)
@@ -548,7 +549,7 @@ START_TEST(a_socket_that_cannot_be_watched_is_named)
     acceptor_review(acceptor, now);
     ck_assert_int_eq(seen.errors, 1);
     ck_assert_ptr_nonnull(
-        strstr(seen.logged, "cannot start listening on 127.0.0.1:"));
+        strstr(seen.logged, "cannot start listening on 127.0.0.1:80"));
     ck_assert(!seen.watched[0]);
     ck_assert(seen.watched[1]);
 }

@@ -396,6 +396,9 @@ void acceptor_review(acceptor_t *a, apr_time_t now)
         int idle = fdqueue_idle(rt->queue);
 
         watch(a, 0);
+        if (!atomic_load(&a->full)) {
+            return; /* a shortage, of which begin_pause has told */
+        }
         if (idle == 0) {
             ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, rt->server,
                          "All workers are busy, not accepting new conns in "

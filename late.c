@@ -48,9 +48,6 @@ void late_opens(conn_rec *c)
 
     if (conn != NULL && conn->head.late) {
         conn->head.late = 0; /* this is done once */
-        /* If all has come meanwhile it is answered; but the filter would
-         * not wait for the next request either. */
-        conn->last = 1;
         conn_make_brief(conn);
         ap_add_input_filter(LATE_FILTER, NULL, NULL, c);
     }

@@ -268,8 +268,9 @@ CustomLog "|$exec /bin/cat >> {root}/scratch/piped.log" path
             return name in s.read(path)
         wait_until(asked, 10, name + " logged")
     logged("/one")
+    # That of the first pass over the configuration may just be ending.
+    wait_until(lambda: len(loggers()) == 1, 15, "one logger")
     first = loggers()
-    t.equal(len(first), 1, "piped loggers")
     os.kill(first[0], signal.SIGKILL)
     wait_until(lambda: loggers() and loggers() != first, 15, "another one")
     logged("/two")

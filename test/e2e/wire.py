@@ -41,9 +41,10 @@ def table():
 def held(port, peers=None):
     """How many connections accepted on port some process has open; with
     peers, only those from these ports of clients."""
-    return sum(1 for local, remote, state, inode in table()
-               if local == port and state != "LISTEN" and inode
-               and (peers is None or remote in peers))
+    # The kernel shows a socket twice if others come or go meanwhile.
+    return len({inode for local, remote, state, inode in table()
+                if local == port and state != "LISTEN" and inode
+                and (peers is None or remote in peers)})
 
 
 def state(port, peer):

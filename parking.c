@@ -24,9 +24,6 @@
 #define FAILED 2 /* by the worker, once the poll set has refused it */
 #define TAKEN 4  /* by the listener */
 
-/* After this long parking_wait returns for nothing. */
-#define LONGEST_WAIT apr_time_from_sec(3600)
-
 struct parking_t {
     poller_t *poller;            /* const */
     _Atomic(parked_t *) inbox;   /* workers push, the listener takes all */
@@ -163,7 +160,6 @@ static void drain_inbox(parking_t *parking)
 
 apr_status_t parking_wait(parking_t *parking, apr_time_t now, apr_time_t due)
 {
-    apr_interval_time_t timeout = -1;
     apr_status_t rv;
 
     drain_inbox(parking);
@@ -175,15 +171,11 @@ apr_status_t parking_wait(parking_t *parking, apr_time_t now, apr_time_t due)
      * if its own is earlier, or we see its entry in the inbox.
      */
     atomic_store(&parking->wake_at, due);
-    if (due <= now || atomic_load(&parking->inbox) != NULL) {
-        timeout = 0;
-    }
-    else if (due != CLOCK_NEVER) {
-        /* In milliseconds it has to fit an int. */
-        timeout = due - now < LONGEST_WAIT ? due - now : LONGEST_WAIT;
+    if (atomic_load(&parking->inbox) != NULL) {
+        due = now;
     }
     parking->next_event = 0;
-    rv = poller_wait(parking->poller, timeout, &parking->num_events);
+    rv = poller_wait(parking->poller, now, due, &parking->num_events);
     atomic_store(&parking->wake_at, 0); /* awake: no need to be woken */
     if (APR_STATUS_IS_TIMEUP(rv) || APR_STATUS_IS_EINTR(rv)) {
         rv = APR_SUCCESS;

@@ -16,6 +16,7 @@
 
 /* poller: see poller.h */
 
+#include "clock.h"
 #include "poller.h"
 
 #if POLLER_NATIVE
@@ -24,14 +25,24 @@
 #include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "apr_portable.h"
 
+/*
+ * To give each wait a time-out of its own would cost more than what is waited
+ * for, as the kernel sets the processor's timer for it and sets it back when
+ * an event is there first: on virtual machines ten microseconds each.  So
+ * there is one alarm, which stays set until it rings, and is only ever set
+ * anew for an earlier time.
+ */
 struct poller_t {
     int epoll;                  /* const */
     int bell;                   /* const; an eventfd */
     atomic_int rung;            /* atomic: the bell has been, and not heard */
+    int alarm;                  /* const; a timerfd */
+    apr_time_t rings_at;        /* listener: the alarm; CLOCK_NEVER: not */
     int batch;                  /* const */
     struct epoll_event *events; /* listener: of the last wait */
 };
@@ -42,14 +53,24 @@ static apr_status_t close_poller(void *data)
 
     close(poller->epoll);
     close(poller->bell);
+    close(poller->alarm);
     return APR_SUCCESS;
+}
+
+/* Have waits tell of one of our own descriptors, by its address. */
+static apr_status_t listen_to(const poller_t *poller, int *fd)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = fd};
+
+    return epoll_ctl(poller->epoll, EPOLL_CTL_ADD, *fd, &event) < 0
+               ? errno
+               : APR_SUCCESS;
 }
 
 apr_status_t poller_create(poller_t **poller, apr_uint32_t batch,
                            apr_pool_t *pool)
 {
     poller_t *p = apr_pcalloc(pool, sizeof(*p));
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
     apr_status_t rv;
 
     p->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -62,10 +83,22 @@ apr_status_t poller_create(poller_t **poller, apr_uint32_t batch,
         close(p->epoll);
         return rv;
     }
-    apr_pool_cleanup_register(pool, p, close_poller, apr_pool_cleanup_null);
-    if (epoll_ctl(p->epoll, EPOLL_CTL_ADD, p->bell, &event) < 0) {
-        return errno;
+    p->alarm = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (p->alarm < 0) {
+        rv = errno;
+        close(p->epoll);
+        close(p->bell);
+        return rv;
     }
+    apr_pool_cleanup_register(pool, p, close_poller, apr_pool_cleanup_null);
+    rv = listen_to(p, &p->bell);
+    if (rv == APR_SUCCESS) {
+        rv = listen_to(p, &p->alarm);
+    }
+    if (rv != APR_SUCCESS) {
+        return rv;
+    }
+    p->rings_at = CLOCK_NEVER;
     p->batch = (int)batch;
     p->events = apr_pcalloc(pool, sizeof(*p->events) * batch);
     *poller = p;
@@ -160,31 +193,55 @@ apr_status_t poller_unwatch(poller_t *poller, apr_pollfd_t *pfd)
     return control(poller, EPOLL_CTL_DEL, pfd, 0);
 }
 
-/* The bell's own event is the one without data: it goes. */
-static int hear_bell(poller_t *poller, int num)
+/* Of num events leave out those of our own descriptors. */
+static int hear_own(poller_t *poller, int num)
 {
     eventfd_t rings;
-    int i;
+    int i, left = 0;
 
     for (i = 0; i < num; i++) {
-        if (poller->events[i].data.ptr == NULL) {
+        const void *data = poller->events[i].data.ptr;
+
+        if (data == &poller->bell) {
             /* In this order: who rings later is heard the next time. */
             eventfd_read(poller->bell, &rings);
             atomic_store(&poller->rung, 0);
-            poller->events[i] = poller->events[--num];
-            break;
+        }
+        else if (data == &poller->alarm) {
+            eventfd_read(poller->alarm, &rings); /* it reads as one, too */
+            poller->rings_at = CLOCK_NEVER;
+        }
+        else {
+            poller->events[left++] = poller->events[i];
         }
     }
-    return num;
+    return left;
 }
 
-apr_status_t poller_wait(poller_t *poller, apr_interval_time_t timeout,
+/* Have the alarm ring at due, which is later than now, or earlier. */
+static void set_alarm(poller_t *poller, apr_time_t now, apr_time_t due)
+{
+    apr_interval_time_t left = due - now;
+    struct itimerspec time
+        = {.it_value = {.tv_sec = (time_t)apr_time_sec(left),
+                        .tv_nsec = (long)apr_time_usec(left) * 1000}};
+
+    if (due < poller->rings_at
+        && timerfd_settime(poller->alarm, 0, &time, NULL) == 0) {
+        poller->rings_at = due;
+    }
+}
+
+apr_status_t poller_wait(poller_t *poller, apr_time_t now, apr_time_t due,
                          int *num)
 {
-    /* In milliseconds: round up, or be early and spin. */
-    int n = epoll_wait(poller->epoll, poller->events, poller->batch,
-                       timeout < 0 ? -1 : (int)((timeout + 999) / 1000));
+    int n;
 
+    if (due > now) {
+        set_alarm(poller, now, due);
+    }
+    n = epoll_wait(poller->epoll, poller->events, poller->batch,
+                   due > now ? -1 : 0);
     *num = 0;
     if (n < 0) {
         return errno;
@@ -192,7 +249,7 @@ apr_status_t poller_wait(poller_t *poller, apr_interval_time_t timeout,
     if (n == 0) {
         return APR_TIMEUP;
     }
-    *num = hear_bell(poller, n);
+    *num = hear_own(poller, n);
     return APR_SUCCESS;
 }
 
@@ -209,6 +266,9 @@ void poller_wake(poller_t *poller)
 }
 
 #else /* !POLLER_NATIVE */
+
+/* So long at most, as milliseconds have to fit an int. */
+#define LONGEST_WAIT apr_time_from_sec(3600)
 
 struct poller_t {
     apr_pollset_t *pollset;     /* const */
@@ -284,15 +344,24 @@ apr_status_t poller_unwatch(poller_t *poller, apr_pollfd_t *pfd)
     return apr_pollset_remove(poller->pollset, pfd);
 }
 
-apr_status_t poller_wait(poller_t *poller, apr_interval_time_t timeout,
+apr_status_t poller_wait(poller_t *poller, apr_time_t now, apr_time_t due,
                          int *num)
 {
     apr_int32_t n = 0;
-    /* Poll sets count milliseconds: round up, or be early and spin. */
-    apr_interval_time_t ms = timeout < 0 ? -1 : (timeout + 999) / 1000 * 1000;
-    apr_status_t rv = apr_pollset_poll(poller->pollset, ms, &n,
-                                       &poller->events);
+    apr_interval_time_t timeout = due > now ? due - now : 0;
+    apr_status_t rv;
 
+    if (due == CLOCK_NEVER) {
+        timeout = -1;
+    }
+    else if (timeout > LONGEST_WAIT) {
+        timeout = LONGEST_WAIT;
+    }
+    else {
+        /* Poll sets count milliseconds: round up, or be early and spin. */
+        timeout = (timeout + 999) / 1000 * 1000;
+    }
+    rv = apr_pollset_poll(poller->pollset, timeout, &n, &poller->events);
     *num = rv == APR_SUCCESS ? n : 0;
     return rv;
 }

@@ -35,7 +35,7 @@
 #include "apr_time.h"
 
 #if defined(HAVE_EPOLL_CREATE1) && defined(HAVE_EVENTFD)                       \
-    && !defined(EVENT_PORTABLE_ONLY)
+    && defined(HAVE_TIMERFD_CREATE) && !defined(EVENT_PORTABLE_ONLY)
 #define POLLER_NATIVE 1
 #else
 #define POLLER_NATIVE 0
@@ -83,11 +83,11 @@ apr_status_t poller_watch(poller_t *poller, apr_pollfd_t *pfd, int exclusive);
 apr_status_t poller_unwatch(poller_t *poller, apr_pollfd_t *pfd);
 
 /*
- * Sleep until an event, a wake-up or timeout (microseconds, -1: none) is
- * over; *num becomes the number of events. APR_TIMEUP, APR_EINTR, and errors
- * of the poll set. [listener]
+ * It is now. Sleep until an event, a wake-up or due (CLOCK_NEVER: no time; one
+ * that is over: do not sleep), perhaps not so long; *num becomes the number of
+ * events. APR_TIMEUP, APR_EINTR, and errors of the poll set. [listener]
  */
-apr_status_t poller_wait(poller_t *poller, apr_interval_time_t timeout,
+apr_status_t poller_wait(poller_t *poller, apr_time_t now, apr_time_t due,
                          int *num);
 
 /* The client_data of event i of the last wait. [listener] */

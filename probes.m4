@@ -4,7 +4,7 @@ dnl not include httpd's headers, and so never see its ap_config_auto.h.
 
 dnl EVENT_PROBES(VARIABLE): append -DHAVE_<FUNCTION>=1 for each one there is.
 AC_DEFUN([EVENT_PROBES], [
-    m4_foreach_w([event_func], [ppoll prctl epoll_create1 eventfd], [
+    m4_foreach_w([event_func], [ppoll prctl epoll_create1 eventfd timerfd_create], [
         AC_CHECK_FUNC(event_func,
             [$1="$$1 -DHAVE_[]m4_toupper(event_func)=1"])
     ])

@@ -28,7 +28,9 @@
 
 #include "apr_general.h"
 #include "apr_portable.h"
+#include "apr_thread_proc.h"
 
+#include "clock.h"
 #include "poller.h"
 
 static apr_pool_t *pool;
@@ -63,7 +65,7 @@ static void teardown(void)
 static int events(void)
 {
     int num = 0, i;
-    apr_status_t rv = poller_wait(poller, 0, &num);
+    apr_status_t rv = poller_wait(poller, 0, 0, &num);
 
     ck_assert(rv == APR_SUCCESS || APR_STATUS_IS_TIMEUP(rv)
               || APR_STATUS_IS_EINTR(rv));
@@ -147,14 +149,73 @@ START_TEST(a_wakeup_before_a_wait)
         poller_wake(poller);
         poller_wake(poller);
         /* For ever, but for the wake-up. */
-        poller_wait(poller, -1, &num);
+        poller_wait(poller, 0, CLOCK_NEVER, &num);
         ck_assert_int_eq(num, 0);
-        ck_assert(APR_STATUS_IS_TIMEUP(poller_wait(poller, 0, &num)));
+        ck_assert(APR_STATUS_IS_TIMEUP(poller_wait(poller, 0, 0, &num)));
     }
     say();
     arm();
     poller_wake(poller);
     ck_assert_int_ge(events() + events(), 1);
+}
+END_TEST
+
+/* It returns, that is all; whether in time only a clock could tell. */
+START_TEST(a_time_that_is_due)
+{
+    static const int later[] = {1, 1, 500, 2000, 30}; /* microseconds */
+    int num, i;
+
+    for (i = 0; i < 5; i++) {
+        apr_time_t due = clock_now() + later[i];
+
+        while (clock_now() < due) {
+            poller_wait(poller, clock_now(), due, &num);
+            ck_assert_int_eq(num, 0);
+        }
+    }
+}
+END_TEST
+
+/* Of several times the earliest counts, and an earlier one may be late. */
+START_TEST(an_earlier_time_than_before)
+{
+    apr_time_t now = clock_now();
+    int num;
+
+    say();
+    arm();
+    poller_wait(poller, now, now + apr_time_from_sec(3000), &num);
+    ck_assert_int_eq(num, 1);
+    poller_came(poller, &entry);
+    poller_wait(poller, now, now + 1000, &num);
+    ck_assert_int_eq(num, 0);
+    /* That has rung: no other wait ends because of it. */
+    ck_assert_int_eq(events(), 0);
+    arm();
+    poller_wait(poller, now, CLOCK_NEVER, &num);
+    ck_assert_int_eq(num, 1);
+}
+END_TEST
+
+START_TEST(events_beside_what_is_our_own)
+{
+    apr_time_t now = clock_now();
+    int num, seen = 0;
+
+    poller_wake(poller);
+    poller_wait(poller, now, now + 1, &num);
+    while (clock_now() < now + 2000) { /* it rings meanwhile */
+        apr_thread_yield();
+    }
+    poller_wake(poller);
+    say();
+    arm();
+    for (; seen == 0; seen += num) {
+        poller_wait(poller, now, CLOCK_NEVER, &num);
+    }
+    ck_assert_int_eq(seen, 1);
+    ck_assert_ptr_eq(poller_event(poller, 0), &entry);
 }
 END_TEST
 
@@ -171,7 +232,7 @@ START_TEST(a_wakeup_by_another_thread)
 
     for (round = 0; round < 200; round++) {
         ck_assert_int_eq(pthread_create(&thread, NULL, wake, poller), 0);
-        poller_wait(poller, -1, &num);
+        poller_wait(poller, 0, CLOCK_NEVER, &num);
         ck_assert_int_eq(num, 0);
         pthread_join(thread, NULL);
     }
@@ -212,6 +273,9 @@ static Suite *suite(void)
     tcase_add_test(tc, disarmed);
     tcase_add_loop_test(tc, watched_until_it_is_unwatched, 0, 2);
     tcase_add_test(tc, a_wakeup_before_a_wait);
+    tcase_add_test(tc, a_time_that_is_due);
+    tcase_add_test(tc, an_earlier_time_than_before);
+    tcase_add_test(tc, events_beside_what_is_our_own);
     tcase_add_test(tc, a_wakeup_by_another_thread);
     tcase_add_test(tc, refused);
     suite_add_tcase(s, tc);

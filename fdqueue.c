@@ -28,6 +28,7 @@
  * fdqueue_create, never runs an entry and never holds two locks.
  */
 
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -62,6 +63,9 @@
 #define REST_ABOVE 2
 #define REST_TIME apr_time_from_msec(1)
 
+/* How fast entries are popped is found out over so long. */
+#define PACE_TIME apr_time_from_msec(5)
+
 typedef enum {
     WORKER_ABSENT, /* has not joined */
     WORKER_IDLE,
@@ -78,12 +82,16 @@ struct fdqueue_t {
     _Atomic(fdqueue_entry_t *) line[NUM_LINES];    /* written under lock */
     int since_later;                               /* under lock */
     atomic_int busy;                               /* workers with an entry */
+    atomic_uint popped;                            /* entries, ever */
 
     /* Written when the listener rests. */
     _Alignas(CACHE_LINE) atomic_int resting;
 
     /* Not written any more. */
     _Alignas(CACHE_LINE) crew_t *crew; /* const */
+    atomic_int soon;     /* listener writes: so many in FDQUEUE_SOON */
+    unsigned int paced;  /* listener: popped, when soon was last looked at */
+    apr_time_t paced_at; /* listener: and when that was */
 #ifdef EVENT_DEBUG
     worker_state_e *states; /* each its worker's */
 #endif
@@ -199,6 +207,7 @@ static fdqueue_entry_t *pop_any(fdqueue_t *queue)
         /* In this order, so that fdqueue_idle, which reads in the other,
          * never counts a worker as idle that has taken an entry. */
         atomic_fetch_add(&queue->busy, 1);
+        atomic_fetch_add(&queue->popped, 1);
         if (line == FDQUEUE_NOW) {
             atomic_fetch_sub(&queue->waiting, 1);
         }
@@ -267,9 +276,37 @@ void fdqueue_close(fdqueue_t *queue)
     crew_close(queue->crew);
 }
 
+/*
+ * Entries that wait because few workers run at a time are popped as fast as
+ * others were just now. The pace is believed at once where it is faster than
+ * before, and forgotten by and by, as a child may not get a processor for a
+ * while; not at all after a time in which nobody looked.
+ */
+static void find_pace(fdqueue_t *queue, apr_time_t now)
+{
+    unsigned int popped = atomic_load(&queue->popped);
+    apr_interval_time_t time = now - queue->paced_at;
+    apr_int64_t before = atomic_load(&queue->soon), soon = 0;
+
+    if (time < PACE_TIME) {
+        return;
+    }
+    if (time < FDQUEUE_SOON) {
+        soon = (apr_int64_t)(popped - queue->paced) * FDQUEUE_SOON / time;
+        before -= (before + 7) / 8;
+        soon = soon > before ? soon : before;
+    }
+    queue->paced = popped;
+    queue->paced_at = now;
+    atomic_store(&queue->soon, (int)(soon < INT_MAX ? soon : INT_MAX));
+}
+
 void fdqueue_review(fdqueue_t *queue, apr_time_t now)
 {
     crew_review(queue->crew, now);
+    if (crew_is_bound(queue->crew)) {
+        find_pace(queue, now);
+    }
 }
 
 apr_time_t fdqueue_due(fdqueue_t *queue)
@@ -279,9 +316,9 @@ apr_time_t fdqueue_due(fdqueue_t *queue)
 
 int fdqueue_idle(const fdqueue_t *queue)
 {
-    int waiting = atomic_load(&queue->waiting);
+    int waiting = atomic_load(&queue->waiting) - atomic_load(&queue->soon);
     int busy = atomic_load(&queue->busy);
-    int idle = crew_joined(queue->crew) - busy - waiting;
+    int idle = crew_joined(queue->crew) - busy - (waiting > 0 ? waiting : 0);
 
     return idle > 0 ? idle : 0;
 }

@@ -46,6 +46,9 @@ struct fdqueue_entry_t {
     int kind;              /* the user's: what this is embedded in */
 };
 
+/* Who waits for this long need not go to another child for a worker. */
+#define FDQUEUE_SOON apr_time_from_msec(100)
+
 typedef enum {
     FDQUEUE_NOW,  /* a client waits */
     FDQUEUE_LATER /* taken when NOW is empty, and at least once in a while */
@@ -119,7 +122,9 @@ apr_time_t fdqueue_due(fdqueue_t *queue);
 
 /*
  * Workers that neither run an entry nor have one of the NOW line waiting
- * for them; never negative. A moment's figure. [any]
+ * for them; never negative. What waits for a processor, as few workers run at
+ * a time, waits for no worker: that is as many entries as were popped of late
+ * in FDQUEUE_SOON. A moment's figure. [any]
  */
 int fdqueue_idle(const fdqueue_t *queue);
 

@@ -509,9 +509,123 @@ START_TEST(without_a_bound_nobody_rests)
 }
 END_TEST
 
+/* --- The pace: all done by this thread ------------------------------------ */
+
+static void create_with_idle(team_t *team, int processors)
+{
+    int i;
+
+    create(team, 4, processors);
+    for (i = 0; i < 4; i++) {
+        fdqueue_join(team->queue, i);
+    }
+    ck_assert_int_eq(fdqueue_idle(team->queue), 4);
+    review(team, PACE_TIME);
+}
+
+static void pop(team_t *team, int n)
+{
+    while (n-- > 0) {
+        ck_assert_ptr_nonnull(fdqueue_pop(team->queue, 0));
+        fdqueue_done(team->queue, 0);
+    }
+}
+
+START_TEST(what_waits_for_a_processor_needs_no_worker)
+{
+    team_t *team = &teams[0];
+
+    create_with_idle(team, 8);
+    push(team, 30);
+    ck_assert_int_eq(fdqueue_idle(team->queue), 0);
+    review(team, PACE_TIME);
+    ck_assert_int_eq(fdqueue_idle(team->queue), 0);
+    /* As many in FDQUEUE_SOON as wait, less two. */
+    pop(team, 2);
+    review(team, FDQUEUE_SOON / 13);
+    ck_assert_int_eq(fdqueue_waiting(team->queue), 28);
+    ck_assert_int_eq(fdqueue_idle(team->queue), 2);
+    pop(team, 1);
+    ck_assert_int_eq(fdqueue_idle(team->queue), 3);
+}
+END_TEST
+
+START_TEST(a_pace_is_believed_at_once_and_forgotten_slowly)
+{
+    team_t *team = &teams[0];
+    int i;
+
+    create_with_idle(team, 8);
+    push(team, 50);
+    pop(team, 10);
+    review(team, PACE_TIME - 1);
+    ck_assert_int_eq(fdqueue_idle(team->queue), 0);
+    review(team, 1);
+    ck_assert_int_eq(fdqueue_idle(team->queue), 4);
+    for (i = 0; fdqueue_idle(team->queue) == 4; i++) {
+        ck_assert_int_lt(i, 100);
+        review(team, PACE_TIME);
+    }
+    ck_assert_int_gt(i, 3);
+    for (i = 0; i < 100; i++) {
+        review(team, PACE_TIME);
+    }
+    ck_assert_int_eq(fdqueue_idle(team->queue), 0);
+    ck_assert_int_eq(atomic_load(&team->queue->soon), 0);
+}
+END_TEST
+
+/* One who sleeps has no pace. */
+START_TEST(no_pace_after_a_long_time)
+{
+    team_t *team = &teams[0];
+
+    create_with_idle(team, 8);
+    push(team, 50);
+    pop(team, 10);
+    review(team, PACE_TIME);
+    ck_assert_int_eq(fdqueue_idle(team->queue), 4);
+    pop(team, 10);
+    review(team, FDQUEUE_SOON);
+    ck_assert_int_eq(fdqueue_idle(team->queue), 0);
+}
+END_TEST
+
+/* Workers who are at an entry are not idle, however fast others are. */
+START_TEST(busy_is_busy)
+{
+    team_t *team = &teams[0];
+    int i;
+
+    create_with_idle(team, 8);
+    push(team, 50);
+    pop(team, 10);
+    for (i = 1; i < 4; i++) {
+        ck_assert_ptr_nonnull(fdqueue_pop(team->queue, i));
+    }
+    review(team, PACE_TIME);
+    ck_assert_int_eq(fdqueue_idle(team->queue), 1);
+    ck_assert_ptr_nonnull(fdqueue_pop(team->queue, 0));
+    ck_assert_int_eq(fdqueue_idle(team->queue), 0);
+}
+END_TEST
+
+START_TEST(without_a_bound_no_pace)
+{
+    team_t *team = &teams[0];
+
+    create_with_idle(team, 0);
+    push(team, 50);
+    pop(team, 10);
+    review(team, PACE_TIME);
+    ck_assert_int_eq(fdqueue_idle(team->queue), 0);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("fdqueue_bound");
+    TCase *pace = tcase_create("pace");
     TCase *bound = tcase_create("bound");
     TCase *rest = tcase_create("rest");
 
@@ -534,6 +648,13 @@ static Suite *suite(void)
     tcase_add_checked_fixture(rest, setup, teardown);
     tcase_add_test(rest, rests_until_few_wait);
     tcase_add_test(rest, without_a_bound_nobody_rests);
+    tcase_add_checked_fixture(pace, setup, teardown);
+    tcase_add_test(pace, what_waits_for_a_processor_needs_no_worker);
+    tcase_add_test(pace, a_pace_is_believed_at_once_and_forgotten_slowly);
+    tcase_add_test(pace, no_pace_after_a_long_time);
+    tcase_add_test(pace, busy_is_busy);
+    tcase_add_test(pace, without_a_bound_no_pace);
+    suite_add_tcase(s, pace);
     suite_add_tcase(s, rest);
     return s;
 }

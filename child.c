@@ -174,7 +174,7 @@ static const fdqueue_share_t *share_of(const child_start_t *start,
     if (start->note == NULL || processors < 1) {
         return NULL;
     }
-    share->running = start->board->running;
+    share->shown = start->board->shown;
     share->top = &start->board->top;
     share->mine = start->slot;
     share->processors = (int)processors;

@@ -87,6 +87,7 @@ struct crew_worker_t {
     apr_thread_mutex_t *mutex; /* const; for woken */
     apr_thread_cond_t *cond;   /* const; woken has become 1 */
     int woken;                 /* under mutex */
+    place_t place;             /* under lock */
     long task;                 /* const once joined; for tasks */
     atomic_int blocked;        /* written under lock; it was found so, and
                                 * has not returned since */
@@ -98,7 +99,9 @@ struct crew_t {
     crew_worker_t *last; /* of the sleepers, who are in order of their sleep */
     atomic_int sleeping; /* how many those are */
     atomic_int waking;   /* one has been woken and has not looked yet */
-    int published;       /* under lock; what share.running says of it */
+    places_t places;     /* under lock */
+    int shown_running;   /* under lock; what is shown of it */
+    unsigned int shown_taken;
 
     /* Written when the listener sleeps. */
     _Alignas(CACHE_LINE) atomic_int unwatched; /* no review comes before
@@ -208,26 +211,36 @@ static int room(const crew_t *crew)
     all = share->processors;
     top = atomic_load(share->top);
     for (i = 0; i < top && all > mine; i++) {
-        all -= atomic_load(&share->running[i]);
+        all -= atomic_load(&share->shown[i].running);
     }
     return (mine > all ? mine : all) + atomic_load(&crew->extra);
 }
 
 /*
- * Tell the other crews how many of ours run; once closed we are out of it.
- * There is no sum that would have to agree with this word: whoever is killed,
+ * Tell the other crews how many of ours run, and where; once closed we are out
+ * of it. There is no sum that would have to agree with this word: whoever is killed,
  * and wherever, the parent writes 0 here and all is right. The caller has the
  * lock.
  */
 static void publish(crew_t *crew)
 {
-    int now;
+    int now = 0;
+    unsigned int taken = 0;
 
     if (crew->share.processors > 0) {
-        now = atomic_load(&crew->closed) ? 0 : running(crew);
-        if (now != crew->published) {
-            atomic_store(&crew->share.running[crew->share.mine], now);
-            crew->published = now;
+        places_shown_t *shown = &crew->share.shown[crew->share.mine];
+
+        if (!atomic_load(&crew->closed)) {
+            now = running(crew);
+            taken = crew->places.taken;
+        }
+        if (now != crew->shown_running) {
+            atomic_store(&shown->running, now);
+            crew->shown_running = now;
+        }
+        if (taken != crew->shown_taken) {
+            atomic_store(&shown->taken, taken);
+            crew->shown_taken = taken;
         }
     }
 }
@@ -292,9 +305,19 @@ void crew_return(crew_t *crew, int worker)
     }
 }
 
-void crew_begin(crew_t *crew, int worker)
+unsigned int crew_begin(crew_t *crew, int worker)
 {
+    const crew_share_t *share = &crew->share;
+    place_t *place = &crew->workers[worker].place;
+
     atomic_store(&crew->since[worker], atomic_load(&crew->now));
+    if (share->processors < 2) {
+        return 0;
+    }
+    places_enter(&crew->places, place, tasks_processor());
+    publish(crew);
+    return places_better(&crew->places, *place, share->processors,
+                         share->shown, atomic_load(share->top), share->mine);
 }
 
 void crew_sleep(crew_t *crew, int worker)
@@ -310,6 +333,8 @@ void crew_sleep(crew_t *crew, int worker)
         atomic_fetch_sub(&crew->sleeping, 1);
         return;
     }
+    places_leave(&crew->places, &self->place);
+    crew->places.crowded = 0;
     self->next = NULL;
     if (crew->first == NULL) {
         crew->first = self;
@@ -356,6 +381,7 @@ static int mark_blocked(crew_t *crew, int i, apr_time_t since)
     if (is_same) {
         atomic_store(&crew->workers[i].blocked, 1);
         atomic_fetch_add(&crew->blocked, 1);
+        places_leave(&crew->places, &crew->workers[i].place);
         publish(crew);
     }
     apr_thread_mutex_unlock(crew->queue.lock);
@@ -431,7 +457,7 @@ apr_time_t crew_due(crew_t *crew)
     }
     /* Nothing waits here, but in other queues something may, behind one of
      * ours that does not really run. */
-    if (atomic_load(&crew->share.running[crew->share.mine]) > 0) {
+    if (atomic_load(&crew->share.shown[crew->share.mine].running) > 0) {
         return now + LONG_TIME;
     }
     /* Race with a worker that leaves something and goes to sleep. */

@@ -37,6 +37,8 @@
 #include "apr_thread_mutex.h"
 #include "apr_time.h"
 
+#include "places.h"
+
 typedef struct crew_t crew_t;
 typedef struct crew_worker_t crew_worker_t;
 
@@ -45,10 +47,9 @@ typedef struct crew_worker_t crew_worker_t;
  * than there are processors.
  */
 typedef struct crew_share_t {
-    atomic_int *running;   /* in memory shared by all: how many workers of
-                            * each crew run; each writes its own */
-    const atomic_int *top; /* the same: how many of these words are in use */
-    int mine;              /* index of this crew's word */
+    places_shown_t *shown; /* in memory shared by all: each writes its own */
+    const atomic_int *top; /* the same: how many of these are in use */
+    int mine;              /* index of this crew's own */
     int processors;
 } crew_share_t;
 
@@ -94,8 +95,11 @@ int crew_is_over(const crew_t *crew);
  */
 void crew_sleep(crew_t *crew, int worker);
 
-/* The worker has taken an entry. The caller has the lock. [worker] */
-void crew_begin(crew_t *crew, int worker);
+/*
+ * The worker has taken an entry: 0, or the processors it should go to, as
+ * tasks_go takes them with PLACES_NUM. The caller has the lock. [worker]
+ */
+unsigned int crew_begin(crew_t *crew, int worker);
 
 /*
  * Take the sleeper off the list that the wake-up rule asks for: the one that

@@ -244,6 +244,7 @@ fdqueue_entry_t *fdqueue_pop(fdqueue_t *queue, int worker)
     crew_t *crew = queue->crew;
     fdqueue_entry_t *entry = NULL;
     crew_worker_t *next;
+    unsigned int elsewhere = 0;
 
     ASSERT_STATE(queue, worker, WORKER_IDLE);
     apr_thread_mutex_lock(queue->lock);
@@ -254,13 +255,16 @@ fdqueue_entry_t *fdqueue_pop(fdqueue_t *queue, int worker)
     }
     if (entry) {
         SET_STATE(queue, worker, WORKER_BUSY);
-        crew_begin(crew, worker);
+        elsewhere = crew_begin(crew, worker);
     }
     /* For what we leave behind; and when closed, everybody's turn. */
     next = crew_claim(crew);
     apr_thread_mutex_unlock(queue->lock);
     crew_signal(next);
     end_rest(queue);
+    if (elsewhere != 0) {
+        tasks_go(elsewhere, PLACES_NUM);
+    }
     return entry;
 }
 

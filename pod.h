@@ -34,6 +34,7 @@
 #include "apr_errno.h"
 #include "apr_pools.h"
 
+#include "places.h"
 #include "signals.h"
 
 typedef struct pod_t pod_t;
@@ -66,9 +67,8 @@ typedef struct pod_note_t {
 
 /* What all children read all the time, so that it is in few lines of cache. */
 typedef struct pod_board_t {
-    atomic_int top;       /* atomic: the highest slot ever used, plus 1 */
-    atomic_int running[]; /* atomic: of the child in each slot, how many
-                           * workers run */
+    atomic_int top;         /* atomic: the highest slot ever used, plus 1 */
+    places_shown_t shown[]; /* atomic: the crew of the child in each slot */
 } pod_board_t;
 
 /*

@@ -47,7 +47,7 @@ apr_status_t slots_init(slots_t *slots, int num, apr_pool_t *pool)
 {
     apr_size_t board =
         APR_ALIGN(sizeof(*slots->board)
-                      + sizeof(slots->board->running[0]) * (size_t)num,
+                      + sizeof(slots->board->shown[0]) * (size_t)num,
                   SHARED_APART);
     apr_shm_t *shm;
     apr_status_t rv = apr_shm_create(
@@ -68,7 +68,8 @@ apr_status_t slots_init(slots_t *slots, int num, apr_pool_t *pool)
         slots->slots[i].pod = -1;
         atomic_init(&slots->notes[i].wants_relief, 0);
         atomic_init(&slots->notes[i].crowded, 0);
-        atomic_init(&slots->board->running[i], 0);
+        atomic_init(&slots->board->shown[i].running, 0);
+        atomic_init(&slots->board->shown[i].taken, 0);
         atomic_init(&slots->notes[i].heads, 0);
         atomic_init(&slots->notes[i].late, 0);
     }
@@ -140,7 +141,8 @@ void slots_leave(slots_t *slots, int i, server_rec *server)
     atomic_store(&slots->notes[i].wants_relief, 0);
     atomic_store(&slots->notes[i].crowded, 0);
     atomic_store(&slots->notes[i].heads, 0);
-    atomic_store(&slots->board->running[i], 0);
+    atomic_store(&slots->board->shown[i].running, 0);
+    atomic_store(&slots->board->shown[i].taken, 0);
     if (slots->clients != NULL) {
         clients_give_back(slots->clients, i);
     }
@@ -182,7 +184,8 @@ void slots_clear(slots_t *slots)
             clients_give_back(slots->clients, i);
         }
         slots->slots[i].pid = 0;
-        atomic_store(&slots->board->running[i], 0);
+        atomic_store(&slots->board->shown[i].running, 0);
+        atomic_store(&slots->board->shown[i].taken, 0);
     }
 }
 

@@ -38,5 +38,6 @@ EVENT_SOURCES = \
     timers.c \
     fdqueue.c \
     crew.c \
+    places.c \
     ptrans.c \
     status.c

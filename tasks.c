@@ -22,6 +22,7 @@
 
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -31,6 +32,38 @@
 long tasks_self(void)
 {
     return syscall(SYS_gettid);
+}
+
+int tasks_processor(void)
+{
+    return sched_getcpu();
+}
+
+int tasks_go(unsigned int wanted, int num)
+{
+    cpu_set_t all, one;
+    int i, went;
+
+    if (sched_getaffinity(0, sizeof(all), &all) != 0) {
+        return 0;
+    }
+    for (i = 0; i < CPU_SETSIZE; i++) {
+        if (CPU_ISSET(i, &all) && wanted >> i % num & 1) {
+            break;
+        }
+    }
+    if (i == CPU_SETSIZE) {
+        return 0;
+    }
+    CPU_ZERO(&one);
+    CPU_SET(i, &one);
+    went = sched_setaffinity(0, sizeof(one), &one) == 0;
+    if (sched_setaffinity(0, sizeof(all), &all) != 0) {
+        /* Others have been allowed meanwhile: those of all that are. */
+        memset(&all, 0xff, sizeof(all));
+        sched_setaffinity(0, sizeof(all), &all);
+    }
+    return went;
 }
 
 /* A futex's time is measured by the monotonic clock. */
@@ -74,6 +107,18 @@ int tasks_is_asleep(long task)
 
 long tasks_self(void)
 {
+    return 0;
+}
+
+int tasks_processor(void)
+{
+    return -1;
+}
+
+int tasks_go(unsigned int wanted, int num)
+{
+    (void)wanted;
+    (void)num;
     return 0;
 }
 

@@ -16,7 +16,7 @@
 
 /*
  * tasks: does a thread of this process wait for something, or would it run
- * if it had a processor?
+ * if it had a processor? And which one has it?
  *
  * Only the kernel knows; where it cannot be asked, TASKS_CAN_TELL is 0 and
  * the answer is always that nobody knows.
@@ -39,6 +39,16 @@
 
 /* The calling thread, by a number that others may ask with. [any] */
 long tasks_self(void);
+
+/* The processor it is on, -1 if that is unknown. [any] */
+int tasks_processor(void);
+
+/*
+ * Have the calling thread go on on a processor whose number, modulo num, is
+ * that of a bit in wanted, if it may run on one; it is not bound to that
+ * afterwards. 1 if it has gone. Costs a few system calls. [any]
+ */
+int tasks_go(unsigned int wanted, int num);
 
 /*
  * Sleep while *word is value and time (microseconds) is not over; perhaps

@@ -482,14 +482,15 @@ static void *run_reviewer(void *data)
 static int bound(int rounds, int count)
 {
     static team_t teams[2];
-    atomic_int running[2] = {0, 0}, top = 2;
+    static places_shown_t shown[2];
+    atomic_int top = 2;
     producer_t producers[2][PRODUCERS];
     pthread_t reviewers[2];
     int round, i;
 
     for (round = 0; round < rounds; round++) {
         for (i = 0; i < 2; i++) {
-            fdqueue_share_t share = {running, &top, i, 2};
+            fdqueue_share_t share = {shown, &top, i, 2};
 
             start_bound_team(&teams[i], 16, handle_variously, &share);
             reviewers[i] = stress_start(run_reviewer, &teams[i]);
@@ -500,8 +501,8 @@ static int bound(int rounds, int count)
             join_producers(producers[i], PRODUCERS);
         }
         /* Idle is not yet asleep. */
-        while (atomic_load(&running[0]) != 0
-               || atomic_load(&running[1]) != 0) {
+        while (atomic_load(&shown[0].running) != 0
+               || atomic_load(&shown[1].running) != 0) {
             sched_yield();
         }
         for (i = 0; i < 2; i++) {
@@ -509,7 +510,7 @@ static int bound(int rounds, int count)
             stress_join(reviewers[i]);
             MUST(end_team(&teams[i]) == 0);
             end_producers(producers[i], 1);
-            MUST(atomic_load(&running[i]) == 0);
+            MUST(atomic_load(&shown[i].running) == 0);
         }
     }
     return rounds * 2 * PRODUCERS * count;

@@ -45,6 +45,13 @@ static int our_is_asleep(long task)
     return answer;
 }
 
+static int processor; /* where this thread is, as tasks_processor says */
+
+static int our_processor(void)
+{
+    return processor;
+}
+
 static void count_write(void)
 {
     if (writes_left > 0 && --writes_left == 0) {
@@ -69,6 +76,7 @@ static void count_write(void)
 #undef TASKS_CAN_TELL
 #define TASKS_CAN_TELL 1
 #define tasks_is_asleep our_is_asleep
+#define tasks_processor our_processor
 static apr_status_t our_cond_wait(apr_thread_cond_t *cond,
                                   apr_thread_mutex_t *mutex);
 #define apr_thread_cond_wait our_cond_wait
@@ -81,7 +89,7 @@ static apr_status_t our_cond_wait(apr_thread_cond_t *cond,
 /* In memory that processes share. */
 typedef struct board_t {
     atomic_int top;
-    atomic_int running[CREWS];
+    places_shown_t shown[CREWS];
 } board_t;
 
 static apr_pool_t *pool;
@@ -115,6 +123,7 @@ static int has_work(const void *self)
 static void setup(void)
 {
     answer = 0;
+    processor = 0;
     writes_left = -1;
     work = 0;
     ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
@@ -137,7 +146,7 @@ static void teardown(void)
 static void create(int mine, int processors)
 {
     crew_queue_t queue = {lock, has_work, NULL};
-    crew_share_t share = {board->running, &board->top, mine, processors};
+    crew_share_t share = {board->shown, &board->top, mine, processors};
 
     ck_assert_int_eq(crew_create(&crew, WORKERS, &queue, &share, pool),
                      APR_SUCCESS);
@@ -220,7 +229,7 @@ static int run_all(int n)
 
 static void set_others(int running)
 {
-    atomic_store(&board->running[3], running);
+    atomic_store(&board->shown[3].running, running);
 }
 
 /* --- Who is woken --------------------------------------------------------- */
@@ -311,8 +320,8 @@ END_TEST
 START_TEST(as_many_as_there_are_processors_in_all_crews)
 {
     create_asleep(1, 8, WORKERS);
-    atomic_store(&board->running[0], _i / 2);
-    atomic_store(&board->running[CREWS - 1], _i - _i / 2);
+    atomic_store(&board->shown[0].running, _i / 2);
+    atomic_store(&board->shown[CREWS - 1].running, _i - _i / 2);
     ck_assert_int_eq(run_all(20), _i < 8 ? 8 - _i : 1);
     ck_assert(!crew_is_over(crew));
 }
@@ -377,7 +386,7 @@ END_TEST
 
 START_TEST(others_know_how_many_run)
 {
-    const atomic_int *shown = &board->running[2];
+    const atomic_int *shown = &board->shown[2].running;
     int i;
 
     create_asleep(2, 4, WORKERS);
@@ -397,8 +406,77 @@ START_TEST(others_know_how_many_run)
     crew_close(crew);
     ck_assert_int_eq(*shown, 0);
     for (i = 0; i < CREWS; i++) {
-        ck_assert_int_eq(board->running[i], 0);
+        ck_assert_int_eq(board->shown[i].running, 0);
     }
+}
+END_TEST
+
+/* One is on each of processors 1 and 3; what others see of that. */
+START_TEST(others_know_where_they_run)
+{
+    const atomic_uint *shown = &board->shown[2].taken;
+
+    create_asleep(2, 4, WORKERS);
+    processor = 1;
+    ck_assert_int_eq(run_all(1), 1);
+    ck_assert_uint_eq(*shown, 1u << 1);
+    processor = 3;
+    ck_assert_int_eq(run_all(1), 1);
+    ck_assert_uint_eq(*shown, 1u << 1 | 1u << 3);
+    fall_asleep(0);
+    ck_assert_uint_eq(*shown, 1u << 3);
+    answer = 1;
+    crew_review(crew, START + BLOCK_TIME);
+    ck_assert_uint_eq(*shown, 0);
+    crew_return(crew, 1);
+    crew_begin(crew, 1);
+    ck_assert_uint_eq(*shown, 1u << 3);
+    crew_close(crew);
+    ck_assert_uint_eq(*shown, 0);
+}
+END_TEST
+
+/* How many entries it takes before it is told to go elsewhere. */
+static int entries_until_told(int worker)
+{
+    int n;
+
+    for (n = 1; crew_begin(crew, worker) == 0; n++) {
+        ck_assert_int_lt(n, 100);
+    }
+    return n;
+}
+
+START_TEST(who_finds_another_where_it_runs_is_told)
+{
+    int many, i;
+
+    create_asleep(2, 2, WORKERS);
+    ck_assert_int_eq(run_all(1), 1);
+    atomic_store(&board->shown[0].taken, 1u << 0);
+    many = entries_until_told(0);
+    ck_assert_int_gt(many, 3);
+    for (i = 0; i < 3; i++) {
+        ck_assert_uint_eq(crew_begin(crew, 0), 0);
+    }
+    /* Who sleeps is given a processor when it wakes. */
+    fall_asleep(0);
+    ck_assert_int_eq(entries_until_told(0), many);
+}
+END_TEST
+
+/* There is nowhere to go, and nothing to count. */
+START_TEST(on_one_processor_nobody_is_told)
+{
+    int n;
+
+    create_asleep(2, 1, WORKERS);
+    atomic_store(&board->shown[0].taken, 1u << 0);
+    ck_assert_int_eq(run_all(1), 1);
+    for (n = 0; n < 100; n++) {
+        ck_assert_uint_eq(crew_begin(crew, 0), 0);
+    }
+    ck_assert_uint_eq(board->shown[2].taken, 0);
 }
 END_TEST
 
@@ -407,9 +485,9 @@ START_TEST(closed_while_all_run_it_shows_none)
     create_asleep(2, 4, 2);
     ck_assert_int_eq(run_all(2), 2);
     crew_close(crew);
-    ck_assert_int_eq(board->running[2], 0);
+    ck_assert_int_eq(board->shown[2].running, 0);
     crew_return(crew, 0);
-    ck_assert_int_eq(board->running[2], 0);
+    ck_assert_int_eq(board->shown[2].running, 0);
 }
 END_TEST
 
@@ -568,11 +646,11 @@ START_TEST(killed_anywhere_it_leaves_nothing)
         }
         ck_assert_int_eq(waitpid(pid, &status, 0), pid);
         ck_assert(WIFEXITED(status));
-        if (board->running[2] > most) {
-            most = board->running[2];
+        if (board->shown[2].running > most) {
+            most = board->shown[2].running;
         }
-        board->running[2] = 0;
-        board->running[1] = 0;
+        board->shown[2].running = 0;
+        board->shown[1].running = 0;
         ck_assert_msg(room_beside() == 4, "killed after %d writes", died);
     } while (WEXITSTATUS(status) == 0);
     ck_assert_int_gt(most, 3); /* there was something to leave */
@@ -601,6 +679,9 @@ static Suite *suite(void)
     tcase_add_test(tc, words_not_in_use_are_not_read);
     tcase_add_test(tc, without_a_share_there_is_no_bound);
     tcase_add_test(tc, others_know_how_many_run);
+    tcase_add_test(tc, others_know_where_they_run);
+    tcase_add_test(tc, who_finds_another_where_it_runs_is_told);
+    tcase_add_test(tc, on_one_processor_nobody_is_told);
     tcase_add_test(tc, closed_while_all_run_it_shows_none);
     suite_add_tcase(s, tc);
 

@@ -90,7 +90,7 @@ typedef struct team_t {
 
 static apr_pool_t *pool;
 static team_t teams[2];
-static atomic_int running_of[2]; /* each team's, in what they share */
+static places_shown_t shown[2]; /* each team's, in what they share */
 static const atomic_int num_teams = 2;
 static apr_time_t now;
 
@@ -98,8 +98,7 @@ static void setup(void)
 {
     memset(teams, 0, sizeof(teams));
     atomic_store(&answer, 0);
-    atomic_store(&running_of[0], 0);
-    atomic_store(&running_of[1], 0);
+    memset(shown, 0, sizeof(shown));
     now = START;
     ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
 }
@@ -116,7 +115,7 @@ static int number_of(const team_t *team)
 
 static int share_of(const team_t *team)
 {
-    return atomic_load(&running_of[number_of(team)]);
+    return atomic_load(&shown[number_of(team)].running);
 }
 
 /* What both share. */
@@ -127,7 +126,7 @@ static int sum(void)
 
 static void create(team_t *team, int num_workers, int processors)
 {
-    fdqueue_share_t share = {running_of, &num_teams, number_of(team),
+    fdqueue_share_t share = {shown, &num_teams, number_of(team),
                              processors};
 
     team->num_workers = num_workers;

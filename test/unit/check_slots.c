@@ -697,16 +697,16 @@ START_TEST(shares_are_given_back)
 
     for (i = 0; i < 3; i++) {
         slots_enter(&slots, i, 100 + i, GENERATION, 0, -1, &server);
-        atomic_store(&slots.board->running[i], 2 + i);
+        atomic_store(&slots.board->shown[i].running, 2 + i);
     }
     slots_leave(&slots, 1, &server);
     for (i = 0; i < 3; i++) {
-        ck_assert_int_eq(atomic_load(&slots.board->running[i]),
+        ck_assert_int_eq(atomic_load(&slots.board->shown[i].running),
                          i == 1 ? 0 : 2 + i);
     }
     slots_clear(&slots);
     for (i = 0; i < 3; i++) {
-        ck_assert_int_eq(atomic_load(&slots.board->running[i]), 0);
+        ck_assert_int_eq(atomic_load(&slots.board->shown[i].running), 0);
     }
 }
 END_TEST

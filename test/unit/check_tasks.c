@@ -99,6 +99,8 @@ START_TEST(a_thread_that_sleeps_and_one_that_is_gone)
 }
 END_TEST
 
+#if TASKS_CAN_TELL
+
 static void *wake(void *data)
 {
     atomic_int *word = data;
@@ -123,6 +125,52 @@ START_TEST(a_wait_ends)
 }
 END_TEST
 
+static unsigned int bit_of(int processor)
+{
+    return 1u << processor % 32;
+}
+
+/* It goes, and is not bound to where it went. */
+START_TEST(a_thread_that_goes_to_another_processor)
+{
+    cpu_set_t before, after;
+    int i, others = 0, here = tasks_processor();
+
+    ck_assert_int_eq(sched_getaffinity(0, sizeof(before), &before), 0);
+    for (i = 0; i < CPU_SETSIZE; i++) {
+        if (CPU_ISSET(i, &before)) {
+            ck_assert_int_eq(tasks_go(bit_of(i), 32), 1);
+            others += (bit_of(i) != bit_of(here));
+        }
+    }
+    ck_assert_int_eq(sched_getaffinity(0, sizeof(after), &after), 0);
+    ck_assert(CPU_EQUAL(&before, &after));
+    here = tasks_processor();
+    ck_assert(here >= 0 && CPU_ISSET(here, &before));
+    ck_assert_int_eq(tasks_go(~bit_of(here), 32), others > 0);
+    ck_assert_int_eq(tasks_go(0, 32), 0);
+}
+END_TEST
+
+/* Where it may not run it does not go. */
+START_TEST(a_thread_that_is_bound)
+{
+    cpu_set_t one, after;
+    int here = tasks_processor();
+
+    CPU_ZERO(&one);
+    CPU_SET(here, &one);
+    ck_assert_int_eq(sched_setaffinity(0, sizeof(one), &one), 0);
+    ck_assert_int_eq(tasks_go(~bit_of(here), 32), 0);
+    ck_assert_int_eq(tasks_go(bit_of(here), 32), 1);
+    ck_assert_int_eq(sched_getaffinity(0, sizeof(after), &after), 0);
+    ck_assert(CPU_EQUAL(&one, &after));
+    ck_assert_int_eq(tasks_processor(), here);
+}
+END_TEST
+
+#endif
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("tasks");
@@ -131,9 +179,11 @@ static Suite *suite(void)
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, a_thread_that_runs);
     tcase_add_test(tc, a_thread_that_sleeps_and_one_that_is_gone);
-    if (TASKS_CAN_TELL) {
-        tcase_add_test(tc, a_wait_ends);
-    }
+#if TASKS_CAN_TELL
+    tcase_add_test(tc, a_wait_ends);
+    tcase_add_test(tc, a_thread_that_goes_to_another_processor);
+    tcase_add_test(tc, a_thread_that_is_bound);
+#endif
     suite_add_tcase(s, tc);
     return s;
 }

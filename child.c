@@ -39,6 +39,7 @@
 #include "conn.h"
 #include "heads.h"
 #include "listener.h"
+#include "tasks.h"
 #include "worker.h"
 
 APLOG_USE_MODULE(mpm_event);
@@ -169,7 +170,7 @@ static apr_status_t start_threads(child_t *child)
 static const fdqueue_share_t *share_of(const child_start_t *start,
                                        fdqueue_share_t *share)
 {
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    int processors = tasks_processors();
 
     if (start->note == NULL || processors < 1) {
         return NULL;
@@ -177,7 +178,7 @@ static const fdqueue_share_t *share_of(const child_start_t *start,
     share->shown = start->board->shown;
     share->top = &start->board->top;
     share->mine = start->slot;
-    share->processors = (int)processors;
+    share->processors = processors;
     return share;
 }
 

@@ -309,15 +309,21 @@ unsigned int crew_begin(crew_t *crew, int worker)
 {
     const crew_share_t *share = &crew->share;
     place_t *place = &crew->workers[worker].place;
+    unsigned int better;
 
     atomic_store(&crew->since[worker], atomic_load(&crew->now));
     if (share->processors < 2) {
         return 0;
     }
     places_enter(&crew->places, place, tasks_processor());
+    better = places_better(&crew->places, *place, share->processors,
+                           share->shown, atomic_load(share->top),
+                           share->mine);
+    if (better != 0) {
+        places_leave(&crew->places, place); /* until it is there */
+    }
     publish(crew);
-    return places_better(&crew->places, *place, share->processors,
-                         share->shown, atomic_load(share->top), share->mine);
+    return better;
 }
 
 void crew_sleep(crew_t *crew, int worker)
@@ -334,7 +340,6 @@ void crew_sleep(crew_t *crew, int worker)
         return;
     }
     places_leave(&crew->places, &self->place);
-    crew->places.crowded = 0;
     self->next = NULL;
     if (crew->first == NULL) {
         crew->first = self;
@@ -414,19 +419,26 @@ static int find_blocked(crew_t *crew, apr_time_t now)
     return found;
 }
 
-void crew_review(crew_t *crew, apr_time_t now)
+int crew_blocked(const crew_t *crew)
+{
+    return atomic_load(&crew->blocked);
+}
+
+int crew_review(crew_t *crew, apr_time_t now)
 {
     int extra = atomic_load(&crew->extra);
+    int blocks;
     int found;
 
     atomic_store(&crew->now, now);
     atomic_store(&crew->unwatched, 0);
     if (crew->share.processors == 0
         || atomic_load(&crew->joined) == atomic_load(&crew->sleeping)) {
-        return;
+        return 0;
     }
     found = find_blocked(crew, now);
-    if (found > 0 && has_news(crew)) {
+    blocks = found > 0 && has_news(crew);
+    if (blocks) {
         extra += 2 * found;
         crew->changed_at = now;
     }
@@ -437,6 +449,7 @@ void crew_review(crew_t *crew, apr_time_t now)
     atomic_store(&crew->extra,
                  extra < crew->num_workers ? extra : crew->num_workers);
     crew_wake(crew);
+    return blocks;
 }
 
 /* Does anything wait for a worker that could be woken? */

@@ -118,9 +118,13 @@ int crew_is_closed(const crew_t *crew);
 
 /*
  * It is now: see which workers are blocked, and wake others for what waits
- * behind them. Takes the lock, if there are any. [listener]
+ * behind them: is there something that waits behind one who was not before?
+ * Takes the lock, if there are any. [listener]
  */
-void crew_review(crew_t *crew, apr_time_t now);
+int crew_review(crew_t *crew, apr_time_t now);
+
+/* How many are blocked. [any] */
+int crew_blocked(const crew_t *crew);
 
 /*
  * When to review again at the latest, for what waits here or in a queue that

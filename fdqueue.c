@@ -63,9 +63,6 @@
 #define REST_ABOVE 2
 #define REST_TIME apr_time_from_msec(1)
 
-/* How fast entries are popped is found out over so long. */
-#define PACE_TIME apr_time_from_msec(5)
-
 typedef enum {
     WORKER_ABSENT, /* has not joined */
     WORKER_IDLE,
@@ -82,16 +79,16 @@ struct fdqueue_t {
     _Atomic(fdqueue_entry_t *) line[NUM_LINES];    /* written under lock */
     int since_later;                               /* under lock */
     atomic_int busy;                               /* workers with an entry */
-    atomic_uint popped;                            /* entries, ever */
+    atomic_uint popped;                            /* of NOW, ever */
 
-    /* Written when the listener rests. */
+    /* Written by the listener; a worker ends its rest. */
     _Alignas(CACHE_LINE) atomic_int resting;
-
-    /* Not written any more. */
-    _Alignas(CACHE_LINE) crew_t *crew; /* const */
     atomic_int soon;     /* listener writes: so many in FDQUEUE_SOON */
     unsigned int paced;  /* listener: popped, when soon was last looked at */
     apr_time_t paced_at; /* listener: and when that was */
+
+    /* Not written any more. */
+    _Alignas(CACHE_LINE) crew_t *crew; /* const */
 #ifdef EVENT_DEBUG
     worker_state_e *states; /* each its worker's */
 #endif
@@ -207,8 +204,8 @@ static fdqueue_entry_t *pop_any(fdqueue_t *queue)
         /* In this order, so that fdqueue_idle, which reads in the other,
          * never counts a worker as idle that has taken an entry. */
         atomic_fetch_add(&queue->busy, 1);
-        atomic_fetch_add(&queue->popped, 1);
         if (line == FDQUEUE_NOW) {
+            atomic_fetch_add(&queue->popped, 1);
             atomic_fetch_sub(&queue->waiting, 1);
         }
     }
@@ -282,23 +279,21 @@ void fdqueue_close(fdqueue_t *queue)
 
 /*
  * Entries that wait because few workers run at a time are popped as fast as
- * others were just now. The pace is believed at once where it is faster than
- * before, and forgotten by and by, as a child may not get a processor for a
- * while; not at all after a time in which nobody looked.
+ * others were just now, in the last FDQUEUE_SOON that was looked at as a
+ * whole.  A worker that blocks while others wait may be the first of many:
+ * then there is no pace until it has been so long without one.
  */
-static void find_pace(fdqueue_t *queue, apr_time_t now)
+static void find_pace(fdqueue_t *queue, apr_time_t now, int blocks)
 {
     unsigned int popped = atomic_load(&queue->popped);
     apr_interval_time_t time = now - queue->paced_at;
-    apr_int64_t before = atomic_load(&queue->soon), soon = 0;
+    apr_int64_t soon = 0;
 
-    if (time < PACE_TIME) {
+    if (!blocks && time < FDQUEUE_SOON) {
         return;
     }
-    if (time < FDQUEUE_SOON) {
+    if (!blocks && time < 2 * FDQUEUE_SOON) {
         soon = (apr_int64_t)(popped - queue->paced) * FDQUEUE_SOON / time;
-        before -= (before + 7) / 8;
-        soon = soon > before ? soon : before;
     }
     queue->paced = popped;
     queue->paced_at = now;
@@ -307,10 +302,16 @@ static void find_pace(fdqueue_t *queue, apr_time_t now)
 
 void fdqueue_review(fdqueue_t *queue, apr_time_t now)
 {
-    crew_review(queue->crew, now);
+    int blocks = crew_review(queue->crew, now);
+
     if (crew_is_bound(queue->crew)) {
-        find_pace(queue, now);
+        find_pace(queue, now, blocks);
     }
+}
+
+int fdqueue_blocked(const fdqueue_t *queue)
+{
+    return crew_blocked(queue->crew);
 }
 
 apr_time_t fdqueue_due(fdqueue_t *queue)

@@ -131,6 +131,10 @@ int fdqueue_idle(const fdqueue_t *queue);
 /* Workers that run an entry. [any] */
 int fdqueue_busy(const fdqueue_t *queue);
 
+/* Workers that sleep in their entry, or have been at it for so long that
+ * others may run beside them; as last reviewed. [any] */
+int fdqueue_blocked(const fdqueue_t *queue);
+
 /* Entries in the NOW line that no worker has taken yet. [any] */
 int fdqueue_waiting(const fdqueue_t *queue);
 

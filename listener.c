@@ -39,8 +39,11 @@ APLOG_USE_MODULE(mpm_event);
  * EVICT_INTERVAL apart, without there being room in between. */
 #define CROWDED_CHECKS 10
 
-/* Who waits for longer than a moment calls for more children, and again. */
+/* Who waits for longer than a moment calls for more children, and again. Those
+ * would not help as long as only processors are short: then there may soon be
+ * room, once it is known how fast the child is. */
 #define HELP_AFTER apr_time_from_msec(10)
+#define HELP_COMPUTING (FDQUEUE_SOON + apr_time_from_msec(50))
 #define HELP_INTERVAL apr_time_from_msec(25)
 
 /* Not one that may well have its next request on the way. */
@@ -61,6 +64,7 @@ typedef struct listener_t {
     apr_time_t grow_at;  /* new connections get older */
     apr_time_t trim_at;  /* somebody has waited for TRIM_AFTER */
     apr_time_t help_at;  /* look whether clients wait in vain */
+    apr_time_t full_at;  /* and since when they may */
 } listener_t;
 
 static void take_ready(listener_t *l, parked_t *parked)
@@ -228,6 +232,12 @@ static void make_room(listener_t *l)
     }
 }
 
+/* Do those that wait in here wait for nothing but processors? */
+static int is_computing(const runtime_t *rt)
+{
+    return fdqueue_blocked(rt->queue) == 0 && fdqueue_waiting(rt->queue) > 0;
+}
+
 /* Who still waits to be accepted a moment after this child was found full may
  * need another child. */
 static void call_for_help(listener_t *l)
@@ -235,13 +245,16 @@ static void call_for_help(listener_t *l)
     runtime_t *rt = l->runtime;
 
     if (l->help_at == CLOCK_NEVER && acceptor_is_full(rt->acceptor)) {
+        l->full_at = l->now;
         l->help_at = l->now + HELP_AFTER;
     }
     else if (l->now >= l->help_at) {
         l->help_at = CLOCK_NEVER;
         if (acceptor_is_wanted(rt->acceptor)) {
             l->help_at = l->now + HELP_INTERVAL;
-            runtime_ask_help(rt);
+            if (!is_computing(rt) || l->now >= l->full_at + HELP_COMPUTING) {
+                runtime_ask_help(rt);
+            }
         }
     }
 }

@@ -24,12 +24,18 @@
  * than they. */
 #define CROWDED_MANY 8
 
-#define BIT(place) (1u << ((place)-1) % PLACES_NUM)
+/* Of a place that is somewhere. */
+#define INDEX(place) (((place) - 1) % PLACES_NUM)
+#define BIT(place) (1u << INDEX(place))
 
 void places_leave(places_t *places, place_t *place)
 {
-    if (*place != 0 && --places->on[(*place - 1) % PLACES_NUM] == 0) {
-        places->taken &= ~BIT(*place);
+    if (*place != 0) {
+        /* Who remains may be alone now. */
+        places->crowded[INDEX(*place)] = 0;
+        if (--places->on[INDEX(*place)] == 0) {
+            places->taken &= ~BIT(*place);
+        }
     }
     *place = 0;
 }
@@ -42,7 +48,7 @@ void places_enter(places_t *places, place_t *place, int processor)
     places_leave(places, place);
     if (processor >= 0) {
         *place = processor + 1;
-        places->on[processor % PLACES_NUM]++;
+        places->on[INDEX(*place)]++;
         places->taken |= BIT(*place);
     }
 }
@@ -64,7 +70,7 @@ static int is_crowded(const places_t *places, place_t place,
 {
     int i;
 
-    if (places->on[(place - 1) % PLACES_NUM] > 1) {
+    if (places->on[INDEX(place)] > 1) {
         return 1;
     }
     for (i = 0; i < mine; i++) {
@@ -81,20 +87,23 @@ unsigned int places_better(places_t *places, place_t place, int num,
     unsigned int taken = places->taken;
     int i;
 
-    if (place == 0 || !is_crowded(places, place, shown, mine)) {
-        places->crowded = 0;
+    if (place == 0) {
+        return 0;
+    }
+    if (!is_crowded(places, place, shown, mine)) {
+        places->crowded[INDEX(place)] = 0;
         return 0;
     }
     for (i = 0; i < top; i++) {
         taken |= atomic_load(&shown[i].taken);
     }
     if (count_bits(taken) >= num || taken == UINT_MAX) {
-        places->crowded = 0;
+        places->crowded[INDEX(place)] = 0;
         return 0;
     }
-    if (++places->crowded < CROWDED_MANY) {
+    if (++places->crowded[INDEX(place)] < CROWDED_MANY) {
         return 0;
     }
-    places->crowded = 0;
+    places->crowded[INDEX(place)] = 0;
     return ~taken;
 }

@@ -46,7 +46,8 @@ typedef struct places_shown_t {
 typedef struct places_t {
     unsigned short on[PLACES_NUM]; /* how many run there */
     unsigned int taken;            /* a bit for each that is not 0 */
-    int crowded; /* so many entries in a row were taken where another runs */
+    unsigned char crowded[PLACES_NUM]; /* so many entries in a row were taken
+                                        * there beside another worker */
 } places_t;
 
 /* Where a worker is counted: a processor's number plus 1, 0: nowhere. */

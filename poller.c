@@ -22,6 +22,7 @@
 #if POLLER_NATIVE
 
 #include <errno.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -218,8 +219,9 @@ static int hear_own(poller_t *poller, int num)
     return left;
 }
 
-/* Have the alarm ring at due, which is later than now, or earlier. */
-static void set_alarm(poller_t *poller, apr_time_t now, apr_time_t due)
+/* Have the alarm ring at due, which is later than now, or earlier: is there
+ * one? */
+static int set_alarm(poller_t *poller, apr_time_t now, apr_time_t due)
 {
     apr_interval_time_t left = due - now;
     struct itimerspec time
@@ -230,18 +232,29 @@ static void set_alarm(poller_t *poller, apr_time_t now, apr_time_t due)
         && timerfd_settime(poller->alarm, 0, &time, NULL) == 0) {
         poller->rings_at = due;
     }
+    return poller->rings_at <= due;
+}
+
+/* For epoll, in milliseconds: -1 if the alarm will ring in time. */
+static int time_out(poller_t *poller, apr_time_t now, apr_time_t due)
+{
+    apr_interval_time_t left = (due - now) / 1000 + 1;
+
+    if (due <= now) {
+        return 0;
+    }
+    if (set_alarm(poller, now, due)) {
+        return -1;
+    }
+    return left < INT_MAX ? (int)left : INT_MAX;
 }
 
 apr_status_t poller_wait(poller_t *poller, apr_time_t now, apr_time_t due,
                          int *num)
 {
-    int n;
+    int n = epoll_wait(poller->epoll, poller->events, poller->batch,
+                       time_out(poller, now, due));
 
-    if (due > now) {
-        set_alarm(poller, now, due);
-    }
-    n = epoll_wait(poller->epoll, poller->events, poller->batch,
-                   due > now ? -1 : 0);
     *num = 0;
     if (n < 0) {
         return errno;

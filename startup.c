@@ -39,9 +39,10 @@ APLOG_USE_MODULE(mpm_event);
 
 /* Not stock's, and not that of a build with another layout: after a swap of
  * the module a restart must not take one's retained data for the other's.
- * The layout is known by its size, and by the 1: count it up when a field of
- * retained_t changes its meaning and the size may be the same. */
-#define RETAINED_KEY "mpm_event.parent.1.%" APR_SIZE_T_FMT
+ * The layout is known by sizes, and by the 2: count it up when a field of
+ * retained_t, or of what is in shared memory, changes its meaning and the sizes
+ * may be the same. */
+#define RETAINED_KEY "mpm_event.parent.2.%" APR_SIZE_T_FMT
 
 int startup_is_alone(void)
 {

@@ -39,6 +39,15 @@ int tasks_processor(void)
     return sched_getcpu();
 }
 
+int tasks_processors(void)
+{
+    cpu_set_t all;
+
+    return sched_getaffinity(0, sizeof(all), &all) == 0
+               ? CPU_COUNT(&all)
+               : (int)sysconf(_SC_NPROCESSORS_ONLN);
+}
+
 int tasks_go(unsigned int wanted, int num)
 {
     cpu_set_t all, one;
@@ -58,8 +67,9 @@ int tasks_go(unsigned int wanted, int num)
     CPU_ZERO(&one);
     CPU_SET(i, &one);
     went = sched_setaffinity(0, sizeof(one), &one) == 0;
-    if (sched_setaffinity(0, sizeof(all), &all) != 0) {
-        /* Others have been allowed meanwhile: those of all that are. */
+    /* Who might run on all may do so on those that are added later, too. */
+    if (CPU_COUNT(&all) >= sysconf(_SC_NPROCESSORS_ONLN)
+        || sched_setaffinity(0, sizeof(all), &all) != 0) {
         memset(&all, 0xff, sizeof(all));
         sched_setaffinity(0, sizeof(all), &all);
     }
@@ -111,6 +121,11 @@ long tasks_self(void)
 }
 
 int tasks_processor(void)
+{
+    return -1;
+}
+
+int tasks_processors(void)
 {
     return -1;
 }

@@ -43,6 +43,10 @@ long tasks_self(void);
 /* The processor it is on, -1 if that is unknown. [any] */
 int tasks_processor(void);
 
+/* On how many the calling thread may run, 0 or less if that is unknown.
+ * [any] */
+int tasks_processors(void);
+
 /*
  * Have the calling thread go on on a processor whose number, modulo num, is
  * that of a bit in wanted, if it may run on one; it is not bound to that

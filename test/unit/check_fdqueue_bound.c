@@ -32,6 +32,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "places.h"
 #include "tasks.h"
 
 static atomic_int answer;     /* of tasks_is_asleep, for whomever */
@@ -43,6 +44,22 @@ static int our_is_asleep(long task)
 {
     (void)task;
     return atomic_load(&answer);
+}
+
+static int goes;              /* how often one was told to go */
+static unsigned int goes_to; /* and where, the last time */
+
+static int our_processor(void)
+{
+    return 0;
+}
+
+static int our_go(unsigned int wanted, int num)
+{
+    ck_assert_int_eq(num, PLACES_NUM);
+    goes++;
+    goes_to = wanted;
+    return 1;
 }
 
 static void our_wait(atomic_int *word, int value, apr_interval_time_t time)
@@ -69,6 +86,8 @@ static void our_wake(atomic_int *word)
 #define TASKS_CAN_TELL 1
 #define tasks_is_asleep our_is_asleep
 #define tasks_wait our_wait
+#define tasks_processor our_processor
+#define tasks_go our_go
 #define tasks_wake our_wake
 #include "crew.c"
 #include "fdqueue.c"
@@ -519,7 +538,7 @@ static void create_with_idle(team_t *team, int processors)
         fdqueue_join(team->queue, i);
     }
     ck_assert_int_eq(fdqueue_idle(team->queue), 4);
-    review(team, PACE_TIME);
+    review(team, 2 * FDQUEUE_SOON);
 }
 
 static void pop(team_t *team, int n)
@@ -535,56 +554,79 @@ START_TEST(what_waits_for_a_processor_needs_no_worker)
     team_t *team = &teams[0];
 
     create_with_idle(team, 8);
-    push(team, 30);
+    push(team, 50);
     ck_assert_int_eq(fdqueue_idle(team->queue), 0);
-    review(team, PACE_TIME);
+    pop(team, 24);
+    review(team, FDQUEUE_SOON - 1);
+    ck_assert_int_eq(fdqueue_waiting(team->queue), 26);
     ck_assert_int_eq(fdqueue_idle(team->queue), 0);
-    /* As many in FDQUEUE_SOON as wait, less two. */
-    pop(team, 2);
-    review(team, FDQUEUE_SOON / 13);
-    ck_assert_int_eq(fdqueue_waiting(team->queue), 28);
+    /* So long it took for 24: of 26 two need a worker. */
+    review(team, 1);
     ck_assert_int_eq(fdqueue_idle(team->queue), 2);
     pop(team, 1);
     ck_assert_int_eq(fdqueue_idle(team->queue), 3);
+    /* Slower: 1 in a time and a half. */
+    review(team, FDQUEUE_SOON + FDQUEUE_SOON / 2);
+    ck_assert_int_eq(fdqueue_waiting(team->queue), 25);
+    ck_assert_int_eq(fdqueue_idle(team->queue), 0);
 }
 END_TEST
 
-START_TEST(a_pace_is_believed_at_once_and_forgotten_slowly)
-{
-    team_t *team = &teams[0];
-    int i;
-
-    create_with_idle(team, 8);
-    push(team, 50);
-    pop(team, 10);
-    review(team, PACE_TIME - 1);
-    ck_assert_int_eq(fdqueue_idle(team->queue), 0);
-    review(team, 1);
-    ck_assert_int_eq(fdqueue_idle(team->queue), 4);
-    for (i = 0; fdqueue_idle(team->queue) == 4; i++) {
-        ck_assert_int_lt(i, 100);
-        review(team, PACE_TIME);
-    }
-    ck_assert_int_gt(i, 3);
-    for (i = 0; i < 100; i++) {
-        review(team, PACE_TIME);
-    }
-    ck_assert_int_eq(fdqueue_idle(team->queue), 0);
-    ck_assert_int_eq(atomic_load(&team->queue->soon), 0);
-}
-END_TEST
-
-/* One who sleeps has no pace. */
+/* A time that nobody looked at for so long tells nothing. */
 START_TEST(no_pace_after_a_long_time)
 {
     team_t *team = &teams[0];
 
     create_with_idle(team, 8);
     push(team, 50);
-    pop(team, 10);
-    review(team, PACE_TIME);
+    pop(team, 40);
+    review(team, FDQUEUE_SOON);
     ck_assert_int_eq(fdqueue_idle(team->queue), 4);
-    pop(team, 10);
+    pop(team, 5);
+    review(team, 2 * FDQUEUE_SOON);
+    ck_assert_int_eq(fdqueue_waiting(team->queue), 5);
+    ck_assert_int_eq(fdqueue_idle(team->queue), 0);
+}
+END_TEST
+
+/* Whoever waits may have to wait as long as it does. */
+START_TEST(no_pace_while_a_worker_blocks)
+{
+    team_t *team = &teams[0];
+    int blocked;
+
+    create_with_idle(team, 8);
+    push(team, 50);
+    pop(team, 40);
+    review(team, FDQUEUE_SOON);
+    ck_assert_ptr_nonnull(fdqueue_pop(team->queue, 1));
+    ck_assert_int_eq(fdqueue_idle(team->queue), 3);
+    blocked = fdqueue_blocked(team->queue);
+    atomic_store(&answer, 1);
+    review(team, BLOCK_TIME);
+    ck_assert_int_eq(fdqueue_blocked(team->queue), blocked + 1);
+    ck_assert_int_eq(fdqueue_idle(team->queue), 0);
+    /* Nor before it is known anew. */
+    atomic_store(&answer, 0);
+    review(team, FDQUEUE_SOON - 1);
+    ck_assert_int_eq(fdqueue_idle(team->queue), 0);
+}
+END_TEST
+
+/* Closings are cheaper, and wait in their own line. */
+START_TEST(closings_make_no_pace)
+{
+    team_t *team = &teams[0];
+    fdqueue_entry_t *entry;
+    int i;
+
+    create_with_idle(team, 8);
+    for (i = 0; i < 20; i++) {
+        entry = &team->entries[i];
+        fdqueue_push(team->queue, &entry, FDQUEUE_LATER);
+    }
+    pop(team, 20);
+    push(team, 10);
     review(team, FDQUEUE_SOON);
     ck_assert_int_eq(fdqueue_idle(team->queue), 0);
 }
@@ -598,11 +640,11 @@ START_TEST(busy_is_busy)
 
     create_with_idle(team, 8);
     push(team, 50);
-    pop(team, 10);
+    pop(team, 40);
     for (i = 1; i < 4; i++) {
         ck_assert_ptr_nonnull(fdqueue_pop(team->queue, i));
     }
-    review(team, PACE_TIME);
+    review(team, FDQUEUE_SOON);
     ck_assert_int_eq(fdqueue_idle(team->queue), 1);
     ck_assert_ptr_nonnull(fdqueue_pop(team->queue, 0));
     ck_assert_int_eq(fdqueue_idle(team->queue), 0);
@@ -615,9 +657,34 @@ START_TEST(without_a_bound_no_pace)
 
     create_with_idle(team, 0);
     push(team, 50);
-    pop(team, 10);
-    review(team, PACE_TIME);
+    pop(team, 40);
+    review(team, FDQUEUE_SOON);
     ck_assert_int_eq(fdqueue_idle(team->queue), 0);
+}
+END_TEST
+
+/* --- Where to run --------------------------------------------------------- */
+
+/* The second of two crews finds the first one where it is. */
+START_TEST(who_is_told_to_go_goes)
+{
+    team_t *team = &teams[1];
+    int n;
+
+    create(team, 1, 2);
+    fdqueue_join(team->queue, 0);
+    for (n = 0; n < 50; n++) {
+        push(team, 1);
+        pop(team, 1);
+    }
+    ck_assert_int_eq(goes, 0);
+    atomic_store(&shown[0].taken, 1u << 0);
+    for (n = 0; n < 50; n++) {
+        push(team, 1);
+        pop(team, 1);
+    }
+    ck_assert_int_gt(goes, 0);
+    ck_assert_uint_eq(goes_to, ~1u);
 }
 END_TEST
 
@@ -649,10 +716,12 @@ static Suite *suite(void)
     tcase_add_test(rest, without_a_bound_nobody_rests);
     tcase_add_checked_fixture(pace, setup, teardown);
     tcase_add_test(pace, what_waits_for_a_processor_needs_no_worker);
-    tcase_add_test(pace, a_pace_is_believed_at_once_and_forgotten_slowly);
     tcase_add_test(pace, no_pace_after_a_long_time);
+    tcase_add_test(pace, no_pace_while_a_worker_blocks);
+    tcase_add_test(pace, closings_make_no_pace);
     tcase_add_test(pace, busy_is_busy);
     tcase_add_test(pace, without_a_bound_no_pace);
+    tcase_add_test(pace, who_is_told_to_go_goes);
     suite_add_tcase(s, pace);
     suite_add_tcase(s, rest);
     return s;

@@ -90,8 +90,9 @@ START_TEST(one_of_two_goes_after_a_while)
     enter(0, 0);
     enter(1, 0);
     ck_assert_uint_eq(better_in_the_end(0, 2), ~1u);
-    /* The next one again after a while. */
-    ck_assert_uint_eq(better_in_the_end(1, 2), ~1u);
+    /* On its way it is nowhere, and the other one need not go, too. */
+    places_leave(&places, &workers[0]);
+    ck_assert_uint_eq(better_in_the_end(1, 2), 0);
     enter(0, 1);
     ck_assert_uint_eq(better_in_the_end(0, 2), 0);
     ck_assert_uint_eq(better_in_the_end(1, 2), 0);
@@ -113,7 +114,8 @@ START_TEST(only_if_it_is_so_in_a_row)
     enter(1, 0);
     for (n = 0; n < 10 * CROWDED_MANY; n++) {
         if (n % (CROWDED_MANY - 1) == 0) {
-            places.crowded = 0; /* as the crew does when one sleeps */
+            places_leave(&places, &workers[1]); /* it sleeps */
+            enter(1, 0);
         }
         ck_assert_uint_eq(better(0, 2), 0);
     }
@@ -145,6 +147,22 @@ START_TEST(of_two_crews_the_later_goes)
 }
 END_TEST
 
+/* Who is alone on its processor does not mind what is on others. */
+START_TEST(beside_one_who_is_well_where_it_is)
+{
+    int n;
+
+    enter(0, 0);
+    enter(1, 0);
+    enter(2, 1);
+    for (n = 1; n < CROWDED_MANY; n++) {
+        ck_assert_uint_eq(better(n % 2, 4), 0);
+        ck_assert_uint_eq(better(2, 4), 0);
+    }
+    ck_assert_uint_eq(better(0, 4), ~3u);
+}
+END_TEST
+
 START_TEST(nobody_knows_where)
 {
     enter(0, -1);
@@ -165,6 +183,7 @@ static Suite *suite(void)
     tcase_add_test(tc, only_if_it_is_so_in_a_row);
     tcase_add_test(tc, not_where_all_are_taken);
     tcase_add_loop_test(tc, of_two_crews_the_later_goes, 0, CREWS);
+    tcase_add_test(tc, beside_one_who_is_well_where_it_is);
     tcase_add_test(tc, nobody_knows_where);
     suite_add_tcase(s, tc);
     return s;

@@ -218,7 +218,7 @@ static int room(const crew_t *crew)
 
 /*
  * Tell the other crews how many of ours run, and where; once closed we are out
- * of it. There is no sum that would have to agree with this word: whoever is killed,
+ * of it. There is no sum that would have to agree with this: whoever is killed,
  * and wherever, the parent writes 0 here and all is right. The caller has the
  * lock.
  */

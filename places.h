@@ -24,8 +24,8 @@
  * another is idle: it looks for such threads only now and then, and leaves
  * alone those that ran a moment ago.
  *
- * Threads: [worker], with the lock of the crew.  What crews show each other are
- * hints.
+ * Threads: [worker]; the listener takes off who is blocked.  All with the lock
+ * of the crew's queue.  What crews show each other are hints.
  */
 
 #ifndef EVENT_PLACES_H

@@ -665,24 +665,25 @@ END_TEST
 
 /* --- Where to run --------------------------------------------------------- */
 
+static void push_and_pop(team_t *team, int n)
+{
+    while (n-- > 0) {
+        push(team, 1);
+        pop(team, 1);
+    }
+}
+
 /* The second of two crews finds the first one where it is. */
 START_TEST(who_is_told_to_go_goes)
 {
     team_t *team = &teams[1];
-    int n;
 
     create(team, 1, 2);
     fdqueue_join(team->queue, 0);
-    for (n = 0; n < 50; n++) {
-        push(team, 1);
-        pop(team, 1);
-    }
+    push_and_pop(team, 50);
     ck_assert_int_eq(goes, 0);
     atomic_store(&shown[0].taken, 1u << 0);
-    for (n = 0; n < 50; n++) {
-        push(team, 1);
-        pop(team, 1);
-    }
+    push_and_pop(team, 50);
     ck_assert_int_gt(goes, 0);
     ck_assert_uint_eq(goes_to, ~1u);
 }

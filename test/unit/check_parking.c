@@ -94,6 +94,7 @@ static int our_ctl(int set, int what, int fd, struct epoll_event *event)
 }
 
 static apr_interval_time_t rings_in = -1; /* since the last wait */
+static int no_alarm;                      /* it cannot be set */
 
 /* It rings in the wait that sets it: that has slept for so long. */
 static int our_settime(int alarm, int flags, const struct itimerspec *time,
@@ -102,6 +103,10 @@ static int our_settime(int alarm, int flags, const struct itimerspec *time,
     static const struct itimerspec at_once = {.it_value = {.tv_nsec = 1}};
     struct pollfd fd = {alarm, POLLIN, 0};
 
+    if (no_alarm) {
+        errno = ENOSYS;
+        return -1;
+    }
     rings_in = apr_time_from_sec(time->it_value.tv_sec)
                + time->it_value.tv_nsec / 1000;
     ck_assert(rings_in > 0);
@@ -505,6 +510,21 @@ START_TEST(sleeps_no_longer_than_can_be_said)
     ck_assert_int_eq(take_expired(apr_time_from_sec(200 * 86400LL)), -1);
 }
 END_TEST
+
+#if POLLER_NATIVE
+START_TEST(sleeps_without_an_alarm)
+{
+    no_alarm = 1;
+    ck_assert_int_eq(wait_at(1000, 1000 + 5 * MSEC - 1), 5 * MSEC);
+    ck_assert_int_ge(wait_at(1000, 1000 + 5 * MSEC), 5 * MSEC);
+    ck_assert_int_eq(wait_at(1000, 1001), MSEC);
+    ck_assert_int_eq(wait_at(1000, 1000), 0);
+    ck_assert_int_gt(wait_at(0, APR_TIME_C(1) << 60), 0);
+    ck_assert_int_eq(wait_at(0, CLOCK_NEVER), -1);
+    no_alarm = 0;
+}
+END_TEST
+#endif
 
 START_TEST(sleeps_for_those_that_are_left)
 {
@@ -1205,6 +1225,9 @@ static void add_tests(Suite *s)
     tcase_add_test(tc, a_listening_socket);
     tcase_add_test(tc, sleeps_until_the_first_of_all);
     tcase_add_test(tc, sleeps_no_longer_than_can_be_said);
+#if POLLER_NATIVE
+    tcase_add_test(tc, sleeps_without_an_alarm);
+#endif
     tcase_add_test(tc, sleeps_for_those_that_are_left);
     tcase_add_test(tc, errors_of_the_poll_call);
     suite_add_tcase(s, tc);

@@ -698,15 +698,19 @@ START_TEST(shares_are_given_back)
     for (i = 0; i < 3; i++) {
         slots_enter(&slots, i, 100 + i, GENERATION, 0, -1, &server);
         atomic_store(&slots.board->shown[i].running, 2 + i);
+        atomic_store(&slots.board->shown[i].taken, 1u << i);
     }
     slots_leave(&slots, 1, &server);
     for (i = 0; i < 3; i++) {
         ck_assert_int_eq(atomic_load(&slots.board->shown[i].running),
                          i == 1 ? 0 : 2 + i);
+        ck_assert_uint_eq(atomic_load(&slots.board->shown[i].taken),
+                          i == 1 ? 0 : 1u << i);
     }
     slots_clear(&slots);
     for (i = 0; i < 3; i++) {
         ck_assert_int_eq(atomic_load(&slots.board->shown[i].running), 0);
+        ck_assert_uint_eq(atomic_load(&slots.board->shown[i].taken), 0);
     }
 }
 END_TEST

@@ -139,7 +139,13 @@ START_TEST(a_thread_that_goes_to_another_processor)
     ck_assert_int_eq(sched_getaffinity(0, sizeof(before), &before), 0);
     for (i = 0; i < CPU_SETSIZE; i++) {
         if (CPU_ISSET(i, &before)) {
-            ck_assert_int_eq(tasks_go(bit_of(i), 32), 1);
+            int tries = 0;
+
+            /* The system may send it away again at once, but not always. */
+            do {
+                ck_assert_int_lt(tries++, 100);
+                ck_assert_int_eq(tasks_go(bit_of(i), 32), 1);
+            } while (bit_of(tasks_processor()) != bit_of(i));
             others += (bit_of(i) != bit_of(here));
         }
     }

@@ -57,13 +57,16 @@
  * run, in all children together, than there are processors; what they do not
  * come to waits here, in line.
  *
- * A worker that has been at its entry for BLOCK_TIME and is asleep does not
+ * A worker that has been at its entry for ASLEEP_TIME and is asleep does not
  * count as running, nor does one that has been at it for LONG_TIME, whatever
- * it does: others must not wait for it. If entries wait while workers get
- * blocked, `extra` ones may run, twice as many as were found blocked each
- * time, and fewer again by and by. That is what crew_review is for, and
- * crew_due says when it is needed: who waits behind a worker that blocks does
- * so for about BLOCK_TIME.
+ * it does: others must not wait for it. One that has only just begun may be
+ * asleep for a moment while another thread maps or unmaps a file: more that
+ * run would only wait for each other there.
+ *
+ * If entries wait while workers get blocked, `extra` ones may run, twice as
+ * many as were found blocked each time, and fewer again by and by. That is
+ * what crew_review is for, and crew_due says when it is needed: who waits
+ * behind a worker that blocks does so for about BLOCK_TIME.
  *
  * When nothing waits for a sleeper and no worker counts as running, there is
  * nothing to review: the listener sets `unwatched` and sleeps. Until the next
@@ -78,6 +81,7 @@
 #define CACHE_LINE 64
 
 /* See THE BOUND. */
+#define ASLEEP_TIME 500
 #define BLOCK_TIME apr_time_from_msec(1)
 #define LONG_TIME apr_time_from_msec(5)
 
@@ -311,7 +315,7 @@ unsigned int crew_begin(crew_t *crew, int worker)
     place_t *place = &crew->workers[worker].place;
     unsigned int better;
 
-    atomic_store(&crew->since[worker], atomic_load(&crew->now));
+    atomic_store(&crew->since[worker], clock_now());
     if (share->processors < 2) {
         return 0;
     }
@@ -407,7 +411,7 @@ static int find_blocked(crew_t *crew, apr_time_t now)
         apr_time_t since = atomic_load(&crew->since[i]);
         int asleep;
 
-        if (since == 0 || now - since < BLOCK_TIME
+        if (since == 0 || now - since < ASLEEP_TIME
             || atomic_load(&worker->blocked)) {
             continue;
         }

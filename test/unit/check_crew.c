@@ -32,6 +32,7 @@
 #include "apr_general.h"
 #include "apr_thread_cond.h"
 
+#include "clock.h"
 #include "crew.h"
 #include "tasks.h"
 
@@ -43,6 +44,13 @@ static int our_is_asleep(long task)
 {
     (void)task;
     return answer;
+}
+
+static apr_time_t clock_time; /* when entries are taken */
+
+static apr_time_t our_clock(void)
+{
+    return clock_time;
 }
 
 static int processor; /* where this thread is, as tasks_processor says */
@@ -77,6 +85,7 @@ static void count_write(void)
 #define TASKS_CAN_TELL 1
 #define tasks_is_asleep our_is_asleep
 #define tasks_processor our_processor
+#define clock_now our_clock
 static apr_status_t our_cond_wait(apr_thread_cond_t *cond,
                                   apr_thread_mutex_t *mutex);
 #define apr_thread_cond_wait our_cond_wait
@@ -150,6 +159,7 @@ static void create(int mine, int processors)
 
     ck_assert_int_eq(crew_create(&crew, WORKERS, &queue, &share, pool),
                      APR_SUCCESS);
+    clock_time = START;
     crew_review(crew, START);
 }
 
@@ -501,13 +511,30 @@ START_TEST(behind_who_sleeps_three_start)
     set_others(2);
     ck_assert_int_eq(run_all(20), 1);
     answer = 1;
-    crew_review(crew, START + BLOCK_TIME - 1);
+    crew_review(crew, START + ASLEEP_TIME - 1);
     ck_assert_int_eq(woken(), -1);
-    crew_review(crew, START + BLOCK_TIME);
+    crew_review(crew, START + ASLEEP_TIME);
     /* One in its place, and two beyond the bound. */
     ck_assert_int_eq(woken(), 1);
     begin();
     ck_assert_int_eq(run_all(20), 2);
+}
+END_TEST
+
+/* However long ago the last review was. */
+START_TEST(who_has_just_begun_is_not_blocked)
+{
+    create_asleep(1, 2, WORKERS);
+    answer = 1;
+    clock_time = START + BLOCK_TIME;
+    ck_assert_int_eq(run_all(2), 2);
+    work = 1;
+    crew_review(crew, clock_time + 1);
+    ck_assert_int_eq(crew_blocked(crew), 0);
+    ck_assert_int_eq(woken(), -1);
+    crew_review(crew, clock_time + ASLEEP_TIME);
+    ck_assert_int_eq(crew_blocked(crew), 2);
+    ck_assert_int_eq(woken(), 2);
 }
 END_TEST
 
@@ -690,6 +717,7 @@ static Suite *suite(void)
     tc = tcase_create("blocked");
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, behind_who_sleeps_three_start);
+    tcase_add_test(tc, who_has_just_begun_is_not_blocked);
     tcase_add_test(tc, who_takes_very_long_makes_room_for_one);
     tcase_add_test(tc, who_sleeps_for_want_of_work_is_not_blocked);
     tcase_add_test(tc, extra_ones_up_to_all_and_fewer_with_time);

@@ -336,7 +336,9 @@ void conn_close(conn_t **pconn)
                          APLOGNO(00468) "error closing socket");
         }
     }
-    ptrans_put(runtime->ptrans, &pool);
+    if (ptrans_put(runtime->ptrans, &pool)) {
+        parking_wake(runtime->parking);
+    }
     runtime_conn_gone(runtime);
 }
 

@@ -118,7 +118,7 @@ struct crew_t {
     int num_workers;            /* const */
     crew_queue_t queue;         /* const */
     crew_share_t share;         /* const; processors is 0: no bound */
-    _Atomic(apr_time_t) now;    /* the last review's */
+    apr_time_t now;             /* reviewer: the last review's */
     _Atomic(apr_time_t) *since; /* when each worker took its entry; 0: it is
                                  * asleep */
     atomic_int blocked;         /* written under lock; how many are */
@@ -434,7 +434,7 @@ int crew_review(crew_t *crew, apr_time_t now)
     int blocks;
     int found;
 
-    atomic_store(&crew->now, now);
+    crew->now = now;
     atomic_store(&crew->unwatched, 0);
     if (crew->share.processors == 0
         || atomic_load(&crew->joined) == atomic_load(&crew->sleeping)) {
@@ -464,7 +464,7 @@ static int waits_for_sleeper(const crew_t *crew)
 
 apr_time_t crew_due(crew_t *crew)
 {
-    apr_time_t now = atomic_load(&crew->now);
+    apr_time_t now = crew->now;
 
     if (crew->share.processors == 0 || atomic_load(&crew->closed)) {
         return CLOCK_NEVER;

@@ -63,6 +63,7 @@ typedef struct listener_t {
     int failed;          /* waiting has, and that has been said */
     apr_time_t grow_at;  /* new connections get older */
     apr_time_t trim_at;  /* somebody has waited for TRIM_AFTER */
+    apr_time_t shrink_at; /* pools may be kept in vain */
     apr_time_t help_at;  /* look whether clients wait in vain */
     apr_time_t full_at;  /* and since when they may */
 } listener_t;
@@ -291,6 +292,7 @@ static void wait_for_events(listener_t *l)
     due = due < acceptor ? due : acceptor;
     due = due < l->drain.until ? due : l->drain.until;
     due = due < l->trim_at ? due : l->trim_at;
+    due = due < l->shrink_at ? due : l->shrink_at;
     due = due < l->help_at ? due : l->help_at;
     due = due < l->grow_at ? due : l->grow_at;
     /* Kept: workers change the answer between two calls. */
@@ -326,6 +328,7 @@ void *APR_THREAD_FUNC listener_main(apr_thread_t *thread, void *data)
                     .now = clock_now(),
                     .grow_at = CLOCK_NEVER,
                     .trim_at = CLOCK_NEVER,
+                    .shrink_at = CLOCK_NEVER,
                     .help_at = CLOCK_NEVER};
     runtime_t *rt = data;
 
@@ -340,6 +343,7 @@ void *APR_THREAD_FUNC listener_main(apr_thread_t *thread, void *data)
         heads_shed(rt->heads, 0);
         l.grow_at = heads_grow(rt->heads, l.now);
         trim(&l);
+        l.shrink_at = ptrans_shrink(rt->ptrans, l.now);
         if (runtime_stop_mode(rt) != RUNTIME_RUN) {
             drain_turn(&l.drain, l.now);
         }

@@ -23,7 +23,7 @@
  * says whether pools are still kept: when it is &ptrans->closed they are
  * not, and no put can slip by that.
  *
- * Threads: [listener] takes, [any] puts.  Owns the kept pools, and the pool
+ * Threads: [listener] takes and shrinks, [any] puts.  Owns the kept pools, and the pool
  * between them and their parent.  Holds no lock and never logs.
  */
 
@@ -33,10 +33,17 @@
 #include "apr_errno.h"
 #include "apr_thread_mutex.h"
 
+#include "clock.h"
 #include "ptrans.h"
 
 /* What a usual request leaves in an allocator, and a little more. */
 #define TRIM_NODES 6
+
+/* Who has not been taken for so long is not needed; so many are freed at a
+ * time, and the next after a pause. */
+#define SHRINK_AFTER apr_time_from_sec(1)
+#define SHRINK_MAX 16
+#define SHRINK_PAUSE apr_time_from_msec(10)
 
 typedef struct node_t node_t;
 
@@ -49,6 +56,9 @@ struct ptrans_t {
     apr_pool_t *parent;    /* const; of all connections' pools */
     apr_size_t max_free;   /* const */
     int max_kept;          /* const; 0: no limit */
+    atomic_int watched;    /* the listener knows that there are spare ones */
+    int fewest;            /* listener: kept, since it began to watch */
+    apr_time_t shrink_at;  /* listener: frees those then */
     _Atomic(node_t *) top; /* NULL: none is kept */
     atomic_int kept;       /* pools on the stack, or about to be */
     node_t closed;         /* const; as the top: no more are kept */
@@ -115,10 +125,15 @@ static apr_pool_t *take_kept(ptrans_t *ptrans)
 
     while (top && top != &ptrans->closed) {
         if (atomic_compare_exchange_weak(&ptrans->top, &top, top->below)) {
-            atomic_fetch_sub(&ptrans->kept, 1);
+            int left = atomic_fetch_sub(&ptrans->kept, 1) - 1;
+
+            if (left < ptrans->fewest) {
+                ptrans->fewest = left;
+            }
             return top->pool;
         }
     }
+    ptrans->fewest = 0;
     return NULL;
 }
 
@@ -142,13 +157,13 @@ apr_status_t ptrans_take(ptrans_t *ptrans, apr_pool_t **pool)
 }
 
 /* Reserve a place on the stack. Counted before it is taken and given back
- * after, so that there are never more pools on the stack than max_kept. */
+ * after, so that there are never more pools on the stack than there may be. */
 static int may_keep(ptrans_t *ptrans)
 {
     if (atomic_load(&ptrans->top) == &ptrans->closed) {
         return 0;
     }
-    if (atomic_fetch_add(&ptrans->kept, 1) < ptrans->max_kept
+    if (atomic_fetch_add(&ptrans->kept, 1) < PTRANS_BURST * ptrans->max_kept
         || ptrans->max_kept == 0) {
         return 1;
     }
@@ -174,14 +189,23 @@ static int keep(ptrans_t *ptrans, apr_pool_t *pool)
     return 1;
 }
 
-void ptrans_put(ptrans_t *ptrans, apr_pool_t **pool)
+static int has_spare(const ptrans_t *ptrans)
+{
+    return ptrans->max_kept != 0
+           && atomic_load(&ptrans->kept) > ptrans->max_kept
+           && atomic_load(&ptrans->top) != &ptrans->closed;
+}
+
+int ptrans_put(ptrans_t *ptrans, apr_pool_t **pool)
 {
     apr_pool_t *mine = *pool;
 
     *pool = NULL;
     if (!may_keep(ptrans) || !keep(ptrans, mine)) {
         apr_pool_destroy(mine);
+        return 0;
     }
+    return has_spare(ptrans) && !atomic_exchange(&ptrans->watched, 1);
 }
 
 void ptrans_trim(ptrans_t *ptrans, apr_pool_t *pool)
@@ -206,6 +230,55 @@ void ptrans_trim(ptrans_t *ptrans, apr_pool_t *pool)
         apr_allocator_free(allocator, nodes);
     }
     apr_allocator_max_free_set(allocator, ptrans->max_free);
+}
+
+/* Free as many as that, at most so many at a time: how many are left of it. */
+static int free_kept(ptrans_t *ptrans, int num)
+{
+    int i;
+
+    for (i = 0; i < num && i < SHRINK_MAX; i++) {
+        apr_pool_t *pool = take_kept(ptrans);
+
+        if (pool == NULL) {
+            return 0;
+        }
+        apr_pool_destroy(pool);
+    }
+    return num - i;
+}
+
+/* Say whether we know that there are spare ones. */
+static void watch(ptrans_t *ptrans, int watched)
+{
+    if (atomic_load(&ptrans->watched) != watched) {
+        atomic_store(&ptrans->watched, watched);
+    }
+}
+
+apr_time_t ptrans_shrink(ptrans_t *ptrans, apr_time_t now)
+{
+    int spare;
+
+    watch(ptrans, has_spare(ptrans));
+    /* Race with who puts: it sees that nobody watches, or we see its pool. */
+    if (!has_spare(ptrans)) {
+        ptrans->shrink_at = 0;
+        return CLOCK_NEVER;
+    }
+    watch(ptrans, 1);
+    if (ptrans->shrink_at == 0) {
+        ptrans->fewest = atomic_load(&ptrans->kept);
+        ptrans->shrink_at = now + SHRINK_AFTER;
+    }
+    else if (now >= ptrans->shrink_at) {
+        spare = free_kept(ptrans, ptrans->fewest - ptrans->max_kept);
+        ptrans->shrink_at = now + (spare > 0 ? SHRINK_PAUSE : SHRINK_AFTER);
+        if (spare == 0) {
+            ptrans->fewest = atomic_load(&ptrans->kept);
+        }
+    }
+    return ptrans->shrink_at;
 }
 
 void ptrans_stop_keeping(ptrans_t *ptrans)

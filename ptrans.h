@@ -29,13 +29,18 @@
 #define EVENT_PTRANS_H
 
 #include "apr_pools.h"
+#include "apr_time.h"
+
+/* Connections end in bursts and come in bursts: see ptrans_create. */
+#define PTRANS_BURST 4
 
 typedef struct ptrans_t ptrans_t;
 
 /*
  * Connections' pools are made under parent, as children of a pool of ours
  * so that no other room's lock is taken; each has max_free bytes kept by
- * its allocator (0: no limit), and at most max_kept are kept for reuse
+ * its allocator (0: no limit), and at most max_kept are kept for reuse, or
+ * PTRANS_BURST times as many until ptrans_shrink finds that nobody wants them
  * (0: no limit). Errors are those of apr_allocator_create,
  * apr_pool_create_ex and apr_thread_mutex_create. [main]
  */
@@ -51,15 +56,23 @@ apr_status_t ptrans_take(ptrans_t *ptrans, apr_pool_t **pool);
 
 /*
  * Take *pool back and null the giver's pointer: runs its cleanups, then
- * keeps it or frees it. [any]
+ * keeps it or frees it. Should the listener call ptrans_shrink soon, because
+ * there are more now than it knows of? [any]
  */
-void ptrans_put(ptrans_t *ptrans, apr_pool_t **pool);
+int ptrans_put(ptrans_t *ptrans, apr_pool_t **pool);
 
 /*
  * Give the system what the requests of a connection that waits have left
  * unused in its allocator. [listener], while nobody runs the connection
  */
 void ptrans_trim(ptrans_t *ptrans, apr_pool_t *pool);
+
+/*
+ * It is now: free some of the pools above max_kept that have not been taken
+ * for a second. When to call again, at the latest; CLOCK_NEVER if there are
+ * none to free. [listener]
+ */
+apr_time_t ptrans_shrink(ptrans_t *ptrans, apr_time_t now);
 
 /*
  * Free what is kept, and from now on everything that is put: this child

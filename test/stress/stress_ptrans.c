@@ -33,6 +33,7 @@
 #include "apr_general.h"
 #include "apr_pools.h"
 
+#include "clock.h"
 #include "ptrans.h"
 #include "stress.h"
 
@@ -58,6 +59,7 @@ typedef struct {
     record_t *to_put;       /* under lock */
     int ended;              /* under lock */
     atomic_int out;         /* taken, and no put has begun */
+    atomic_int told;        /* that there are spare ones */
     atomic_int putting;     /* given to putters, and put has not returned */
 } crew_t;
 
@@ -97,7 +99,9 @@ static void put(crew_t *crew, record_t *record)
     /* Had somebody else got this pool too, it would be cleaned already. */
     MUST(atomic_load(&record->cleaned) == 0);
     atomic_fetch_sub(&crew->out, 1);
-    ptrans_put(crew->ptrans, &pool);
+    if (ptrans_put(crew->ptrans, &pool)) {
+        atomic_store(&crew->told, 1);
+    }
     MUST(pool == NULL);
     MUST(atomic_load(&record->cleaned) == 1);
     atomic_fetch_sub(&crew->putting, 1);
@@ -228,26 +232,40 @@ static int keeping(crew_t *crew, int count)
 {
     apr_pool_t *pool = make_ptrans(crew, MAX_KEPT);
     record_t *records = make_records(count);
+    apr_time_t due = CLOCK_NEVER, now = apr_time_from_sec(1000);
     unsigned random = 3;
     int i;
 
+    atomic_store(&crew->told, 0);
     for (i = 0; i < count; i++) {
         int out = atomic_load(&crew->out);
 
         /* In this order, as putters lower both; those in a put count here,
          * too. */
-        MUST(atomic_load(&alive) - out <= MAX_KEPT + PUTTERS);
+        MUST(atomic_load(&alive) - out <= PTRANS_BURST * MAX_KEPT + PUTTERS);
         while (atomic_load(&crew->putting) >= MAX_OUT) {
             sched_yield();
         }
         take(crew, &records[i], &random);
         give(crew, &records[i]);
+        if (stress_random(&random, 4) == 0) {
+            atomic_store(&crew->told, 0);
+            now += apr_time_from_msec(stress_random(&random, 500));
+            due = ptrans_shrink(crew->ptrans, now);
+        }
     }
     await_all_put(crew);
     for (i = 0; i < count; i++) {
         MUST(atomic_load(&records[i].cleaned) == 1);
     }
-    MUST(atomic_load(&alive) >= 1 && atomic_load(&alive) <= MAX_KEPT);
+    /* A listener that sleeps would have been woken. */
+    MUST(atomic_load(&alive) <= MAX_KEPT || due != CLOCK_NEVER
+         || atomic_load(&crew->told));
+    while ((due = ptrans_shrink(crew->ptrans, now)) != CLOCK_NEVER) {
+        now = due;
+    }
+    MUST(atomic_load(&alive) <= MAX_KEPT);
+    MUST(atomic_load(&alive) >= 1);
     ptrans_stop_keeping(crew->ptrans);
     MUST(atomic_load(&alive) == 0);
     free(records);

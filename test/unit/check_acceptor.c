@@ -282,12 +282,13 @@ apr_status_t ptrans_take(ptrans_t *ptrans, apr_pool_t **own)
     return apr_pool_create(own, pool);
 }
 
-void ptrans_put(ptrans_t *ptrans, apr_pool_t **own)
+int ptrans_put(ptrans_t *ptrans, apr_pool_t **own)
 {
     ck_assert_ptr_null(ptrans);
     seen.pools--;
     apr_pool_destroy(*own);
     *own = NULL;
+    return 0;
 }
 
 void runtime_request_stop(runtime_t *of, runtime_stop_e mode, int exit_code)

@@ -33,10 +33,11 @@
 #include "apr_general.h"
 #include "apr_strings.h"
 
-#include "ptrans.h"
+#include "ptrans.c"
 
 #define MAX_FREE 8192
-#define MANY 20
+#define MANY 40
+#define START apr_time_from_sec(1000)
 
 static apr_pool_t *pool;
 static apr_pool_t *parent;
@@ -248,18 +249,147 @@ START_TEST(each_has_its_own_allocator)
 }
 END_TEST
 
-START_TEST(no_more_than_max_are_kept)
+START_TEST(for_a_burst_more_are_kept)
 {
+    int most = 3 * PTRANS_BURST;
+
     create(3);
-    take_and_put(10);
-    ck_assert_int_eq(made, 10);
-    ck_assert_int_eq(destroyed, 7);
-    take_and_put(3);
-    ck_assert_int_eq(made, 10);
-    ck_assert_int_eq(destroyed, 7);
-    take_and_put(4);
-    ck_assert_int_eq(made, 11);
-    ck_assert_int_eq(destroyed, 8);
+    take_and_put(most + 2);
+    ck_assert_int_eq(made, most + 2);
+    ck_assert_int_eq(destroyed, 2);
+    take_and_put(most);
+    ck_assert_int_eq(made, most + 2);
+    ck_assert_int_eq(destroyed, 2);
+    take_and_put(most + 1);
+    ck_assert_int_eq(made, most + 3);
+    ck_assert_int_eq(destroyed, 3);
+}
+END_TEST
+
+/* From START on: when has all been freed that nobody wants? */
+static apr_time_t shrink_all(void)
+{
+    apr_time_t now = START;
+    apr_time_t due;
+    int looks = 0;
+
+    while ((due = ptrans_shrink(ptrans, now)) != CLOCK_NEVER) {
+        ck_assert_int_gt(due, now);
+        ck_assert_int_lt(looks++, 100);
+        now = due;
+    }
+    return now;
+}
+
+START_TEST(what_nobody_takes_is_freed)
+{
+    create(5);
+    take_and_put(5);
+    ck_assert_int_eq(ptrans_shrink(ptrans, START), CLOCK_NEVER);
+    take_and_put(6);
+    ck_assert_int_eq(ptrans_shrink(ptrans, START), START + SHRINK_AFTER);
+    ck_assert_int_eq(ptrans_shrink(ptrans, START + SHRINK_AFTER - 1),
+                     START + SHRINK_AFTER);
+    ck_assert_int_eq(destroyed, 0);
+    ptrans_shrink(ptrans, START + SHRINK_AFTER);
+    ck_assert_int_eq(destroyed, 1);
+    ck_assert_int_eq(ptrans_shrink(ptrans, START + SHRINK_AFTER + 1),
+                     CLOCK_NEVER);
+    take_and_put(5);
+    ck_assert_int_eq(made, 6);
+}
+END_TEST
+
+START_TEST(what_is_taken_again_is_not_freed)
+{
+    apr_pool_t *out[3];
+    int i;
+
+    create(2);
+    take_and_put(8);
+    ptrans_shrink(ptrans, START);
+    for (i = 0; i < 3; i++) {
+        out[i] = take();
+    }
+    for (i = 0; i < 3; i++) {
+        put(out[i]);
+    }
+    /* Of the eight, five were never out. */
+    ck_assert_int_eq(ptrans_shrink(ptrans, START + SHRINK_AFTER),
+                     START + 2 * SHRINK_AFTER);
+    ck_assert_int_eq(destroyed, 3);
+    /* The others are not out any more either. */
+    ptrans_shrink(ptrans, START + 2 * SHRINK_AFTER);
+    ck_assert_int_eq(destroyed, 6);
+}
+END_TEST
+
+START_TEST(once_all_were_out_none_is_freed)
+{
+    create(2);
+    take_and_put(8);
+    ptrans_shrink(ptrans, START);
+    take_and_put(MANY - 1);
+    ptrans_shrink(ptrans, START + SHRINK_AFTER);
+    ck_assert_int_eq(destroyed, MANY - 1 - 8);
+}
+END_TEST
+
+START_TEST(many_are_freed_by_and_by)
+{
+    create(MANY / PTRANS_BURST);
+    take_and_put(MANY);
+    ck_assert_int_eq(ptrans_shrink(ptrans, START), START + SHRINK_AFTER);
+    ck_assert_int_eq(ptrans_shrink(ptrans, START + SHRINK_AFTER),
+                     START + SHRINK_AFTER + SHRINK_PAUSE);
+    ck_assert_int_eq(destroyed, SHRINK_MAX);
+    ck_assert_int_ge(shrink_all(), START + SHRINK_AFTER);
+    ck_assert_int_eq(destroyed, MANY - MANY / PTRANS_BURST);
+}
+END_TEST
+
+/* The listener sleeps, and need not be woken twice. */
+START_TEST(who_puts_the_first_spare_one_says_so)
+{
+    apr_pool_t *out[4];
+    int i;
+
+    create(2);
+    for (i = 0; i < 4; i++) {
+        out[i] = take();
+    }
+    ck_assert(!ptrans_put(ptrans, &out[0]));
+    ck_assert(!ptrans_put(ptrans, &out[1]));
+    ck_assert(ptrans_put(ptrans, &out[2]));
+    ck_assert(!ptrans_put(ptrans, &out[3]));
+    shrink_all();
+    ck_assert_int_eq(destroyed, 2);
+    /* It does not know of others. */
+    for (i = 0; i < 3; i++) {
+        out[i] = take();
+    }
+    ck_assert(!ptrans_put(ptrans, &out[0]));
+    ck_assert(!ptrans_put(ptrans, &out[1]));
+    ck_assert(ptrans_put(ptrans, &out[2]));
+    /* Nor has it to be told what it has seen. */
+    out[0] = take();
+    out[1] = take();
+    ck_assert_int_eq(ptrans_shrink(ptrans, START), CLOCK_NEVER);
+    ck_assert(!ptrans_put(ptrans, &out[0]));
+    ck_assert(ptrans_put(ptrans, &out[1]));
+    ptrans_shrink(ptrans, START);
+    out[1] = take();
+    ck_assert(!ptrans_put(ptrans, &out[1]));
+}
+END_TEST
+
+START_TEST(once_stopped_there_is_nothing_to_shrink)
+{
+    create(2);
+    take_and_put(8);
+    ck_assert_int_ne(ptrans_shrink(ptrans, START), CLOCK_NEVER);
+    ptrans_stop_keeping(ptrans);
+    ck_assert_int_eq(ptrans_shrink(ptrans, START), CLOCK_NEVER);
 }
 END_TEST
 
@@ -417,7 +547,13 @@ static Suite *suite(void)
     suite_add_tcase(s, reuse);
 
     tcase_add_checked_fixture(limits, setup, teardown);
-    tcase_add_test(limits, no_more_than_max_are_kept);
+    tcase_add_test(limits, for_a_burst_more_are_kept);
+    tcase_add_test(limits, what_nobody_takes_is_freed);
+    tcase_add_test(limits, what_is_taken_again_is_not_freed);
+    tcase_add_test(limits, once_all_were_out_none_is_freed);
+    tcase_add_test(limits, many_are_freed_by_and_by);
+    tcase_add_test(limits, who_puts_the_first_spare_one_says_so);
+    tcase_add_test(limits, once_stopped_there_is_nothing_to_shrink);
     tcase_add_test(limits, max_zero_keeps_all);
     tcase_add_test(limits, stop_frees_what_is_kept);
     tcase_add_test(limits, after_stop_take_works_and_nothing_is_kept);

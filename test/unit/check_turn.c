@@ -385,12 +385,13 @@ void held_put(held_t *held, held_entry_t *entry)
     seen.held++;
 }
 
-void ptrans_put(ptrans_t *ptrans, apr_pool_t **given)
+int ptrans_put(ptrans_t *ptrans, apr_pool_t **given)
 {
     ck_assert_ptr_null(ptrans);
     seen.put++;
     apr_pool_destroy(*given);
     *given = NULL;
+    return 0;
 }
 
 void quota_leave(runtime_t *of, int client)

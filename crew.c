@@ -60,8 +60,9 @@
  * A worker that has been at its entry for ASLEEP_TIME and is asleep does not
  * count as running, nor does one that has been at it for LONG_TIME, whatever
  * it does: others must not wait for it. One that has only just begun may be
- * asleep for a moment while another thread maps or unmaps a file: more that
- * run would only wait for each other there.
+ * asleep for a moment while another thread maps or unmaps a file, and who
+ * waits for that does not count as asleep at all (tasks.c): more that run
+ * would only join it, until most of the workers stand there.
  *
  * If entries wait while workers get blocked, `extra` ones may run, twice as
  * many as were found blocked each time, and fewer again by and by. That is

@@ -24,6 +24,7 @@
 #include <linux/futex.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -90,27 +91,74 @@ void tasks_wake(atomic_int *word)
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
-int tasks_is_asleep(long task)
+/* What the system says of a task in that file, cut short to size. */
+static int read_file(long task, const char *file, char *buf, size_t size)
 {
-    char name[64], buf[256];
-    const char *state;
+    char name[64];
     ssize_t len;
     int fd;
 
-    snprintf(name, sizeof(name), "/proc/self/task/%ld/stat", task);
+    snprintf(name, sizeof(name), "/proc/self/task/%ld/%s", task, file);
     fd = open(name, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        return -1;
+        return 0;
     }
-    len = read(fd, buf, sizeof(buf) - 1);
+    len = read(fd, buf, size - 1);
     close(fd);
     buf[len > 0 ? len : 0] = '\0';
+    return len > 0;
+}
+
+/* The system calls that change what is mapped. They wait for other threads of
+ * the process that are in one of them, and for nothing else. */
+static int changes_map(long call)
+{
+    static const long calls[] = {
+#ifdef SYS_mmap
+        SYS_mmap,
+#endif
+#ifdef SYS_mmap2
+        SYS_mmap2,
+#endif
+        SYS_munmap, SYS_mprotect, SYS_madvise, SYS_brk};
+    size_t i;
+
+    for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+        if (calls[i] == call) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* It was found in a sleep that nothing interrupts: does it only wait there
+ * until other threads are through, or not any more? */
+static int waits_its_turn(long task)
+{
+    char buf[256], *end;
+    long call;
+
+    if (!read_file(task, "syscall", buf, sizeof(buf))) {
+        return 0;
+    }
+    call = strtol(buf, &end, 10);
+    return end == buf /* "running" */ || changes_map(call);
+}
+
+int tasks_is_asleep(long task)
+{
+    char buf[256];
+    const char *state;
+
+    if (!read_file(task, "stat", buf, sizeof(buf))) {
+        return -1;
+    }
     /* "pid (name) S ...", and a name may have parentheses in it. */
     state = strrchr(buf, ')');
     if (state == NULL || state[1] != ' ') {
         return -1;
     }
-    return state[2] == 'S' || state[2] == 'D';
+    return state[2] == 'S' || (state[2] == 'D' && !waits_its_turn(task));
 }
 
 #else

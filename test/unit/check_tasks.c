@@ -22,7 +22,10 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "apr_general.h"
@@ -100,6 +103,59 @@ START_TEST(a_thread_that_sleeps_and_one_that_is_gone)
 END_TEST
 
 #if TASKS_CAN_TELL
+
+/* The letter that the system has for the state of a thread. */
+static char state_of(long other)
+{
+    char name[64], text[256], *after;
+    size_t len;
+    FILE *file;
+
+    snprintf(name, sizeof(name), "/proc/self/task/%ld/stat", other);
+    file = fopen(name, "r");
+    ck_assert_ptr_nonnull(file);
+    len = fread(text, 1, sizeof(text) - 1, file);
+    fclose(file);
+    text[len] = '\0';
+    after = strrchr(text, ')');
+    ck_assert_ptr_nonnull(after);
+    return after[2];
+}
+
+static void *map_and_unmap(void *data)
+{
+    atomic_store(&task, tasks_self());
+    while (!atomic_load(&over)) {
+        void *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS,
+                          -1, 0);
+
+        /* Not checked here: check's own locks would be waited for, too. */
+        munmap(page, 4096);
+    }
+    return data;
+}
+
+/* They wait for each other so often that we see it. */
+START_TEST(threads_that_wait_for_their_turn_to_map)
+{
+    pthread_t threads[8];
+    long tasks[8];
+    int i, seen = 0;
+
+    for (i = 0; i < 8; i++) {
+        threads[i] = start(map_and_unmap, NULL);
+        tasks[i] = atomic_load(&task);
+    }
+    for (i = 0; seen < 200; i = (i + 1) % 8) {
+        seen += state_of(tasks[i]) == 'D';
+        ck_assert_int_eq(tasks_is_asleep(tasks[i]), 0);
+    }
+    atomic_store(&over, 1);
+    for (i = 0; i < 8; i++) {
+        pthread_join(threads[i], NULL);
+    }
+}
+END_TEST
 
 static void *wake(void *data)
 {
@@ -186,6 +242,7 @@ static Suite *suite(void)
     tcase_add_test(tc, a_thread_that_runs);
     tcase_add_test(tc, a_thread_that_sleeps_and_one_that_is_gone);
 #if TASKS_CAN_TELL
+    tcase_add_test(tc, threads_that_wait_for_their_turn_to_map);
     tcase_add_test(tc, a_wait_ends);
     tcase_add_test(tc, a_thread_that_goes_to_another_processor);
     tcase_add_test(tc, a_thread_that_is_bound);

@@ -61,8 +61,8 @@
  * count as running, nor does one that has been at it for LONG_TIME, whatever
  * it does: others must not wait for it. One that has only just begun may be
  * asleep for a moment while another thread maps or unmaps a file, and who
- * waits for that does not count as asleep at all (tasks.c): more that run
- * would only join it, until most of the workers stand there.
+ * waits for its turn there is not blocked, however long that takes: more that
+ * run would only join it, until most of the workers stand there.
  *
  * If entries wait while workers get blocked, `extra` ones may run, twice as
  * many as were found blocked each time, and fewer again by and by. That is
@@ -410,15 +410,18 @@ static int find_blocked(crew_t *crew, apr_time_t now)
     for (i = 0; i < crew->num_workers; i++) {
         const crew_worker_t *worker = &crew->workers[i];
         apr_time_t since = atomic_load(&crew->since[i]);
-        int asleep;
+        tasks_state_e state;
 
         if (since == 0 || now - since < ASLEEP_TIME
             || atomic_load(&worker->blocked)) {
             continue;
         }
-        asleep = tasks_is_asleep(worker->task) != 0;
-        if (asleep || now - since >= LONG_TIME) {
-            found += mark_blocked(crew, i, since) && asleep;
+        state = tasks_state(worker->task);
+        if (state == TASKS_SLEEPS || state == TASKS_UNKNOWN) {
+            found += mark_blocked(crew, i, since);
+        }
+        else if (state == TASKS_RUNS && now - since >= LONG_TIME) {
+            mark_blocked(crew, i, since);
         }
     }
     return found;

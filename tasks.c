@@ -24,7 +24,6 @@
 #include <linux/futex.h>
 #include <sched.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -109,56 +108,60 @@ static int read_file(long task, const char *file, char *buf, size_t size)
     return len > 0;
 }
 
-/* The system calls that change what is mapped. They wait for other threads of
- * the process that are in one of them, and for nothing else. */
-static int changes_map(long call)
+/* Where the kernel has threads wait that want to change what their process has
+ * mapped, or to look it up: parts of its functions' names, 5.x to 6.x. */
+static int is_at_map(const char *function)
 {
-    static const long calls[] = {
-#ifdef SYS_mmap
-        SYS_mmap,
-#endif
-#ifdef SYS_mmap2
-        SYS_mmap2,
-#endif
-        SYS_munmap, SYS_mprotect, SYS_madvise, SYS_brk};
+    static const char *const parts[] = {
+        "vm_mmap", "vm_munmap", "mprotect", "madvise", "sys_brk",
+        "lock_mm_and_find_vma", "user_addr_fault", "do_page_fault"};
     size_t i;
 
-    for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
-        if (calls[i] == call) {
+    for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        if (strstr(function, parts[i]) != NULL) {
             return 1;
         }
     }
     return 0;
 }
 
-/* It was found in a sleep that nothing interrupts: does it only wait there
- * until other threads are through, or not any more? */
-static int waits_its_turn(long task)
+/* It was in a sleep that nothing interrupts: for a lock, or for a disk? (The
+ * file that has the system call's number is closed to who has dropped root's
+ * rights.) */
+static tasks_state_e look_deeper(long task)
 {
-    char buf[256], *end;
-    long call;
+    char buf[256];
 
-    if (!read_file(task, "syscall", buf, sizeof(buf))) {
-        return 0;
+    if (!read_file(task, "wchan", buf, sizeof(buf))) {
+        return TASKS_SLEEPS;
     }
-    call = strtol(buf, &end, 10);
-    return end == buf /* "running" */ || changes_map(call);
+    if (strcmp(buf, "0") == 0) {
+        return TASKS_RUNS; /* meanwhile */
+    }
+    return is_at_map(buf) ? TASKS_MAPS : TASKS_SLEEPS;
 }
 
-int tasks_is_asleep(long task)
+tasks_state_e tasks_state(long task)
 {
     char buf[256];
     const char *state;
 
     if (!read_file(task, "stat", buf, sizeof(buf))) {
-        return -1;
+        return TASKS_UNKNOWN;
     }
     /* "pid (name) S ...", and a name may have parentheses in it. */
     state = strrchr(buf, ')');
     if (state == NULL || state[1] != ' ') {
-        return -1;
+        return TASKS_UNKNOWN;
     }
-    return state[2] == 'S' || (state[2] == 'D' && !waits_its_turn(task));
+    switch (state[2]) {
+    case 'S':
+        return TASKS_SLEEPS;
+    case 'D':
+        return look_deeper(task);
+    default:
+        return TASKS_RUNS;
+    }
 }
 
 #else
@@ -197,10 +200,10 @@ void tasks_wake(atomic_int *word)
     (void)word;
 }
 
-int tasks_is_asleep(long task)
+tasks_state_e tasks_state(long task)
 {
     (void)task;
-    return -1;
+    return TASKS_UNKNOWN;
 }
 
 #endif

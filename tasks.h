@@ -61,12 +61,16 @@ int tasks_go(unsigned int wanted, int num);
 void tasks_wait(atomic_int *word, int value, apr_interval_time_t time);
 void tasks_wake(atomic_int *word);
 
-/*
- * 1 if that thread of this process is asleep, 0 if it runs or wants to, -1 if
- * that cannot be found out. Who waits for its turn to map or unmap something
- * wants to run: others beside it would only wait for the same. Costs three or
- * six system calls. [any]
- */
-int tasks_is_asleep(long task);
+typedef enum {
+    TASKS_UNKNOWN, /* cannot be found out */
+    TASKS_RUNS,    /* or would, if it had a processor */
+    TASKS_MAPS,    /* waits until others of this process have mapped or
+                    * unmapped something: who joins them waits for the same */
+    TASKS_SLEEPS   /* waits for something else */
+} tasks_state_e;
+
+/* What that thread of this process does. Costs three or six system calls.
+ * [any] */
+tasks_state_e tasks_state(long task);
 
 #endif /* EVENT_TASKS_H */

@@ -36,11 +36,11 @@
 #include "crew.h"
 #include "tasks.h"
 
-static int answer;      /* what tasks_is_asleep says, of whomever */
+static int answer;      /* what tasks_state says, of whomever */
 static int writes_left; /* when that many are done the process is killed;
                          * -1: it is not */
 
-static int our_is_asleep(long task)
+static tasks_state_e our_state(long task)
 {
     (void)task;
     return answer;
@@ -83,7 +83,7 @@ static void count_write(void)
 /* With what we say of threads there is a bound on every system. */
 #undef TASKS_CAN_TELL
 #define TASKS_CAN_TELL 1
-#define tasks_is_asleep our_is_asleep
+#define tasks_state our_state
 #define tasks_processor our_processor
 #define clock_now our_clock
 static apr_status_t our_cond_wait(apr_thread_cond_t *cond,
@@ -131,7 +131,7 @@ static int has_work(const void *self)
 
 static void setup(void)
 {
-    answer = 0;
+    answer = TASKS_RUNS;
     processor = 0;
     writes_left = -1;
     work = 0;
@@ -406,7 +406,7 @@ START_TEST(others_know_how_many_run)
     fall_asleep(1);
     ck_assert_int_eq(*shown, 2);
     /* They are blocked, until they are through. */
-    answer = 1;
+    answer = TASKS_SLEEPS;
     crew_review(crew, START + BLOCK_TIME);
     ck_assert_int_eq(*shown, 0);
     crew_return(crew, 0);
@@ -435,7 +435,7 @@ START_TEST(others_know_where_they_run)
     ck_assert_uint_eq(*shown, 1u << 1 | 1u << 3);
     fall_asleep(0);
     ck_assert_uint_eq(*shown, 1u << 3);
-    answer = 1;
+    answer = TASKS_SLEEPS;
     crew_review(crew, START + BLOCK_TIME);
     ck_assert_uint_eq(*shown, 0);
     crew_return(crew, 1);
@@ -510,7 +510,7 @@ START_TEST(behind_who_sleeps_three_start)
     create_asleep(1, 2, WORKERS);
     set_others(2);
     ck_assert_int_eq(run_all(20), 1);
-    answer = 1;
+    answer = TASKS_SLEEPS;
     crew_review(crew, START + ASLEEP_TIME - 1);
     ck_assert_int_eq(woken(), -1);
     crew_review(crew, START + ASLEEP_TIME);
@@ -525,7 +525,7 @@ END_TEST
 START_TEST(who_has_just_begun_is_not_blocked)
 {
     create_asleep(1, 2, WORKERS);
-    answer = 1;
+    answer = TASKS_SLEEPS;
     clock_time = START + BLOCK_TIME;
     ck_assert_int_eq(run_all(2), 2);
     work = 1;
@@ -552,13 +552,29 @@ START_TEST(who_takes_very_long_makes_room_for_one)
 }
 END_TEST
 
+/* They only hold each other up, and more would join them. */
+START_TEST(who_waits_for_its_turn_to_map_is_not_blocked)
+{
+    create_asleep(1, 2, WORKERS);
+    ck_assert_int_eq(run_all(20), 2);
+    answer = TASKS_MAPS;
+    crew_review(crew, START + BLOCK_TIME);
+    crew_review(crew, START + 2 * LONG_TIME);
+    ck_assert_int_eq(crew_blocked(crew), 0);
+    ck_assert_int_eq(woken(), -1);
+    answer = TASKS_RUNS;
+    crew_review(crew, START + 2 * LONG_TIME);
+    ck_assert_int_eq(crew_blocked(crew), 2);
+}
+END_TEST
+
 /* Nor was it blocked who has finished since it was looked at. */
 START_TEST(who_sleeps_for_want_of_work_is_not_blocked)
 {
     create_asleep(1, 2, WORKERS);
     ck_assert_int_eq(run_all(2), 2);
     fall_asleep(0);
-    answer = 1;
+    answer = TASKS_SLEEPS;
     crew_review(crew, START + LONG_TIME);
     ck_assert_int_eq(atomic_load(&crew->blocked), 1);
     apr_thread_mutex_lock(lock);
@@ -577,7 +593,7 @@ START_TEST(extra_ones_up_to_all_and_fewer_with_time)
     int extra = WORKERS;
 
     create_asleep(1, 1, WORKERS);
-    answer = 1;
+    answer = TASKS_SLEEPS;
     while (atomic_load(&crew->sleeping) > 0) {
         run_all(20);
         now += BLOCK_TIME;
@@ -643,7 +659,7 @@ static void live(void)
     create_asleep(2, 6, WORKERS);
     run_all(5);
     fall_asleep(4);
-    answer = 1;
+    answer = TASKS_SLEEPS;
     crew_review(crew, START + BLOCK_TIME);
     crew_return(crew, 0);
     crew_return(crew, 1);
@@ -719,6 +735,7 @@ static Suite *suite(void)
     tcase_add_test(tc, behind_who_sleeps_three_start);
     tcase_add_test(tc, who_has_just_begun_is_not_blocked);
     tcase_add_test(tc, who_takes_very_long_makes_room_for_one);
+    tcase_add_test(tc, who_waits_for_its_turn_to_map_is_not_blocked);
     tcase_add_test(tc, who_sleeps_for_want_of_work_is_not_blocked);
     tcase_add_test(tc, extra_ones_up_to_all_and_fewer_with_time);
     tcase_add_test(tc, when_to_look_again);

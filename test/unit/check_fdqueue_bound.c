@@ -36,12 +36,12 @@
 #include "places.h"
 #include "tasks.h"
 
-static atomic_int answer;     /* of tasks_is_asleep, for whomever */
+static atomic_int answer;     /* of tasks_state, for whomever */
 static atomic_int wakes;      /* of who rests */
 static int waits;             /* rests that slept */
 static void (*resting)(void); /* once, on the thread that rests */
 
-static int our_is_asleep(long task)
+static tasks_state_e our_state(long task)
 {
     (void)task;
     return atomic_load(&answer);
@@ -92,7 +92,7 @@ static void our_wake(atomic_int *word)
 /* With what we say of threads there is a bound on every system. */
 #undef TASKS_CAN_TELL
 #define TASKS_CAN_TELL 1
-#define tasks_is_asleep our_is_asleep
+#define tasks_state our_state
 #define tasks_wait our_wait
 #define tasks_processor our_processor
 #define tasks_go our_go
@@ -125,7 +125,7 @@ static apr_time_t now;
 static void setup(void)
 {
     memset(teams, 0, sizeof(teams));
-    atomic_store(&answer, 0);
+    atomic_store(&answer, TASKS_RUNS);
     memset(shown, 0, sizeof(shown));
     now = START;
     atomic_store(&clock_time, now);
@@ -298,7 +298,7 @@ START_TEST(who_sleeps_is_found_in_time)
     push(team, 2);
     await(team, 1, 1);
     assert_due(team, START + BLOCK_TIME);
-    atomic_store(&answer, 1);
+    atomic_store(&answer, TASKS_SLEEPS);
     review(team, ASLEEP_TIME - 1);
     await(team, 1, 1);
     review(team, 1);
@@ -315,7 +315,7 @@ START_TEST(who_cannot_be_asked_is_blocked)
     start(team, 8, 1);
     push(team, 2);
     await(team, 1, 1);
-    atomic_store(&answer, -1);
+    atomic_store(&answer, TASKS_UNKNOWN);
     review(team, BLOCK_TIME);
     await(team, 2, 2);
     end(team);
@@ -345,7 +345,7 @@ START_TEST(many_that_block_all_start)
     int at_work = 1, reviews = 0;
 
     start(team, MAX_WORKERS, 1);
-    atomic_store(&answer, 1);
+    atomic_store(&answer, TASKS_SLEEPS);
     push(team, MAX_WORKERS);
     await(team, 1, 1);
     while (at_work < MAX_WORKERS) {
@@ -378,7 +378,7 @@ START_TEST(who_was_blocked_and_sleeps_is_counted_once)
         push(team, 1);
         await(team, round, 1);
         ck_assert_int_eq(sum(), 1);
-        atomic_store(&answer, 1);
+        atomic_store(&answer, TASKS_SLEEPS);
         review(team, BLOCK_TIME);
         ck_assert_int_eq(sum(), 0);
         let_go(team, 1);
@@ -397,13 +397,13 @@ START_TEST(extra_ones_become_fewer)
     start(team, 8, 1);
     push(team, 4);
     await(team, 1, 1);
-    atomic_store(&answer, 1);
+    atomic_store(&answer, TASKS_SLEEPS);
     review(team, BLOCK_TIME);
     ck_assert_int_eq(atomic_load(&team->queue->crew->extra), 2);
     await(team, 4, 4);
     let_go(team, 4);
     await(team, 4, 0);
-    atomic_store(&answer, 0);
+    atomic_store(&answer, TASKS_RUNS);
     push(team, 1);
     await(team, 5, 1);
     for (i = 0; i < 2; i++) {
@@ -427,11 +427,11 @@ START_TEST(two_queues_share_the_processors)
     ck_assert_int_eq(sum(), 3);
     /* Nothing waits in the one, but others must get to know. */
     assert_due(one, START + LONG_TIME);
-    atomic_store(&answer, 1);
+    atomic_store(&answer, TASKS_SLEEPS);
     review(one, BLOCK_TIME);
     ck_assert_int_eq(sum(), 1);
     assert_due(one, CLOCK_NEVER);
-    atomic_store(&answer, 0);
+    atomic_store(&answer, TASKS_RUNS);
     review(other, 0);
     await(other, 2, 2);
     ck_assert_int_eq(sum(), 2);
@@ -449,7 +449,7 @@ START_TEST(nobody_sleeps_beside_an_entry_while_nobody_looks)
     team_t *team = &teams[0];
 
     start(team, 4, 1);
-    atomic_store(&answer, 1);
+    atomic_store(&answer, TASKS_SLEEPS);
     push(team, 4);
     while (atomic_load(&team->taken) < 4) {
         review(team, BLOCK_TIME);
@@ -477,7 +477,7 @@ START_TEST(closing_leaves_nothing_in_the_share)
     start(team, 4, 1);
     push(team, 3);
     await(team, 1, 1);
-    atomic_store(&answer, 1);
+    atomic_store(&answer, TASKS_SLEEPS);
     fdqueue_close(team->queue);
     ck_assert_int_eq(sum(), 0);
     review(team, LONG_TIME);
@@ -613,12 +613,12 @@ START_TEST(no_pace_while_a_worker_blocks)
     ck_assert_ptr_nonnull(fdqueue_pop(team->queue, 1));
     ck_assert_int_eq(fdqueue_idle(team->queue), 3);
     blocked = fdqueue_blocked(team->queue);
-    atomic_store(&answer, 1);
+    atomic_store(&answer, TASKS_SLEEPS);
     review(team, BLOCK_TIME);
     ck_assert_int_eq(fdqueue_blocked(team->queue), blocked + 1);
     ck_assert_int_eq(fdqueue_idle(team->queue), 0);
     /* Nor before it is known anew. */
-    atomic_store(&answer, 0);
+    atomic_store(&answer, TASKS_RUNS);
     review(team, FDQUEUE_SOON - 1);
     ck_assert_int_eq(fdqueue_idle(team->queue), 0);
 }

@@ -59,10 +59,9 @@
  *
  * A worker that has been at its entry for ASLEEP_TIME and is asleep does not
  * count as running, nor does one that has been at it for LONG_TIME, whatever
- * it does: others must not wait for it. One that has only just begun may be
- * asleep for a moment while another thread maps or unmaps a file, and who
- * waits for its turn there is not blocked, however long that takes: more that
- * run would only join it, until most of the workers stand there.
+ * it does: others must not wait for it. But one that waits for another thread
+ * to map or unmap a file is not blocked before MAPS_TIME: more that run would
+ * only join it, until most of the workers stand there.
  *
  * If entries wait while workers get blocked, `extra` ones may run, twice as
  * many as were found blocked each time, and fewer again by and by. That is
@@ -82,9 +81,10 @@
 #define CACHE_LINE 64
 
 /* See THE BOUND. */
-#define ASLEEP_TIME 500
+#define ASLEEP_TIME 100 /* us: even a short wait for a backend is longer */
 #define BLOCK_TIME apr_time_from_msec(1)
 #define LONG_TIME apr_time_from_msec(5)
+#define MAPS_TIME apr_time_from_msec(100)
 
 struct crew_worker_t {
     /* Under lock; the sleeper after it. */
@@ -316,7 +316,9 @@ unsigned int crew_begin(crew_t *crew, int worker)
     place_t *place = &crew->workers[worker].place;
     unsigned int better;
 
-    atomic_store(&crew->since[worker], clock_now());
+    if (share->processors > 0) {
+        atomic_store(&crew->since[worker], clock_now());
+    }
     if (share->processors < 2) {
         return 0;
     }
@@ -400,8 +402,9 @@ static int mark_blocked(crew_t *crew, int i, apr_time_t since)
 
 /*
  * Find workers that are blocked, and have not been found so before: how many
- * of them are asleep? One that only waits for a processor is not, unless it
- * takes very long: another one would wait for a processor, too.
+ * of them are asleep? One that only waits for a processor, or for its turn to
+ * map something, is not blocked, unless it takes very long: another one would
+ * wait for the same.
  */
 static int find_blocked(crew_t *crew, apr_time_t now)
 {
@@ -420,7 +423,8 @@ static int find_blocked(crew_t *crew, apr_time_t now)
         if (state == TASKS_SLEEPS || state == TASKS_UNKNOWN) {
             found += mark_blocked(crew, i, since);
         }
-        else if (state == TASKS_RUNS && now - since >= LONG_TIME) {
+        else if (now - since
+                 >= (state == TASKS_RUNS ? LONG_TIME : MAPS_TIME)) {
             mark_blocked(crew, i, since);
         }
     }

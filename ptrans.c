@@ -39,8 +39,8 @@
 /* What a usual request leaves in an allocator, and a little more. */
 #define TRIM_NODES 6
 
-/* Who has not been taken for so long is not needed; so many are freed at a
- * time, and the next after a pause. */
+/* As many as were not needed for so long are freed, so many of them at a time,
+ * and the next after a pause. */
 #define SHRINK_AFTER apr_time_from_sec(1)
 #define SHRINK_MAX 16
 #define SHRINK_PAUSE apr_time_from_msec(10)
@@ -56,8 +56,8 @@ struct ptrans_t {
     apr_pool_t *parent;    /* const; of all connections' pools */
     apr_size_t max_free;   /* const */
     int max_kept;          /* const; 0: no limit */
-    atomic_int watched;    /* the listener knows that there are spare ones */
-    int fewest;            /* listener: kept, since it began to watch */
+    atomic_int watched;    /* the listener knows of spare ones, or will */
+    int fewest;            /* listener: kept, since it last looked */
     apr_time_t shrink_at;  /* listener: frees those then */
     _Atomic(node_t *) top; /* NULL: none is kept */
     atomic_int kept;       /* pools on the stack, or about to be */
@@ -125,15 +125,10 @@ static apr_pool_t *take_kept(ptrans_t *ptrans)
 
     while (top && top != &ptrans->closed) {
         if (atomic_compare_exchange_weak(&ptrans->top, &top, top->below)) {
-            int left = atomic_fetch_sub(&ptrans->kept, 1) - 1;
-
-            if (left < ptrans->fewest) {
-                ptrans->fewest = left;
-            }
+            atomic_fetch_sub(&ptrans->kept, 1);
             return top->pool;
         }
     }
-    ptrans->fewest = 0;
     return NULL;
 }
 
@@ -141,8 +136,13 @@ apr_status_t ptrans_take(ptrans_t *ptrans, apr_pool_t **pool)
 {
     apr_allocator_t *allocator;
     apr_status_t rv;
+    int kept;
 
     *pool = take_kept(ptrans);
+    kept = *pool != NULL ? atomic_load(&ptrans->kept) : 0;
+    if (kept < ptrans->fewest) {
+        ptrans->fewest = kept;
+    }
     if (*pool) {
         return APR_SUCCESS;
     }
@@ -157,7 +157,7 @@ apr_status_t ptrans_take(ptrans_t *ptrans, apr_pool_t **pool)
 }
 
 /* Reserve a place on the stack. Counted before it is taken and given back
- * after, so that there are never more pools on the stack than there may be. */
+ * after, so that there are never more pools on the stack than may be. */
 static int may_keep(ptrans_t *ptrans)
 {
     if (atomic_load(&ptrans->top) == &ptrans->closed) {
@@ -244,6 +244,7 @@ static int free_kept(ptrans_t *ptrans, int num)
             return 0;
         }
         apr_pool_destroy(pool);
+        ptrans->fewest--;
     }
     return num - i;
 }
@@ -260,6 +261,9 @@ apr_time_t ptrans_shrink(ptrans_t *ptrans, apr_time_t now)
 {
     int spare;
 
+    if (ptrans->shrink_at != 0 && now < ptrans->shrink_at) {
+        return ptrans->shrink_at; /* whoever comes and goes meanwhile */
+    }
     watch(ptrans, has_spare(ptrans));
     /* Race with who puts: it sees that nobody watches, or we see its pool. */
     if (!has_spare(ptrans)) {
@@ -271,10 +275,10 @@ apr_time_t ptrans_shrink(ptrans_t *ptrans, apr_time_t now)
         ptrans->fewest = atomic_load(&ptrans->kept);
         ptrans->shrink_at = now + SHRINK_AFTER;
     }
-    else if (now >= ptrans->shrink_at) {
+    else {
         spare = free_kept(ptrans, ptrans->fewest - ptrans->max_kept);
         ptrans->shrink_at = now + (spare > 0 ? SHRINK_PAUSE : SHRINK_AFTER);
-        if (spare == 0) {
+        if (spare <= 0) {
             ptrans->fewest = atomic_load(&ptrans->kept);
         }
     }

@@ -68,8 +68,8 @@ int ptrans_put(ptrans_t *ptrans, apr_pool_t **pool);
 void ptrans_trim(ptrans_t *ptrans, apr_pool_t *pool);
 
 /*
- * It is now: free some of the pools above max_kept that have not been taken
- * for a second. When to call again, at the latest; CLOCK_NEVER if there are
+ * It is now: free some of the pools above max_kept, as many as nobody has
+ * needed for a second. When to call again, at the latest; CLOCK_NEVER if there are
  * none to free. [listener]
  */
 apr_time_t ptrans_shrink(ptrans_t *ptrans, apr_time_t now);

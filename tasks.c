@@ -109,12 +109,14 @@ static int read_file(long task, const char *file, char *buf, size_t size)
 }
 
 /* Where the kernel has threads wait that want to change what their process has
- * mapped, or to look it up: parts of its functions' names, 5.x to 6.x. */
+ * mapped, or to look it up: parts of its functions' names, 5.x to 6.x. (File
+ * systems have an mmap of their own, in which they may wait for a disk.) */
 static int is_at_map(const char *function)
 {
     static const char *const parts[] = {
-        "vm_mmap", "vm_munmap", "mprotect", "madvise", "sys_brk",
-        "lock_mm_and_find_vma", "user_addr_fault", "do_page_fault"};
+        "vm_mmap", "munmap", "mprotect", "mremap", "madvise", "sys_brk",
+        "dup_mmap", "lock_mm_and_find_vma", "user_addr_fault",
+        "do_page_fault"};
     size_t i;
 
     for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
@@ -125,36 +127,45 @@ static int is_at_map(const char *function)
     return 0;
 }
 
+/* The letter for the state of a task, 0 if it cannot be found out. */
+static char read_state(long task)
+{
+    char buf[256];
+    const char *state;
+
+    if (!read_file(task, "stat", buf, sizeof(buf))) {
+        return 0;
+    }
+    /* "pid (name) S ...", and a name may have parentheses in it. */
+    state = strrchr(buf, ')');
+    return state != NULL && state[1] == ' ' ? state[2] : 0;
+}
+
 /* It was in a sleep that nothing interrupts: for a lock, or for a disk? (The
  * file that has the system call's number is closed to who has dropped root's
  * rights.) */
 static tasks_state_e look_deeper(long task)
 {
     char buf[256];
+    int i;
 
-    if (!read_file(task, "wchan", buf, sizeof(buf))) {
-        return TASKS_SLEEPS;
+    for (i = 0; i < 3 && read_file(task, "wchan", buf, sizeof(buf)); i++) {
+        if (strcmp(buf, "0") != 0) {
+            return is_at_map(buf) ? TASKS_MAPS : TASKS_SLEEPS;
+        }
+        /* It has gone on, perhaps to sleep again, or the kernel never tells. */
+        if (read_state(task) != 'D') {
+            return TASKS_RUNS;
+        }
     }
-    if (strcmp(buf, "0") == 0) {
-        return TASKS_RUNS; /* meanwhile */
-    }
-    return is_at_map(buf) ? TASKS_MAPS : TASKS_SLEEPS;
+    return TASKS_SLEEPS;
 }
 
 tasks_state_e tasks_state(long task)
 {
-    char buf[256];
-    const char *state;
-
-    if (!read_file(task, "stat", buf, sizeof(buf))) {
+    switch (read_state(task)) {
+    case 0:
         return TASKS_UNKNOWN;
-    }
-    /* "pid (name) S ...", and a name may have parentheses in it. */
-    state = strrchr(buf, ')');
-    if (state == NULL || state[1] != ' ') {
-        return TASKS_UNKNOWN;
-    }
-    switch (state[2]) {
     case 'S':
         return TASKS_SLEEPS;
     case 'D':

@@ -559,11 +559,10 @@ START_TEST(who_waits_for_its_turn_to_map_is_not_blocked)
     ck_assert_int_eq(run_all(20), 2);
     answer = TASKS_MAPS;
     crew_review(crew, START + BLOCK_TIME);
-    crew_review(crew, START + 2 * LONG_TIME);
+    crew_review(crew, START + MAPS_TIME - 1);
     ck_assert_int_eq(crew_blocked(crew), 0);
     ck_assert_int_eq(woken(), -1);
-    answer = TASKS_RUNS;
-    crew_review(crew, START + 2 * LONG_TIME);
+    crew_review(crew, START + MAPS_TIME);
     ck_assert_int_eq(crew_blocked(crew), 2);
 }
 END_TEST

@@ -293,7 +293,7 @@ START_TEST(what_nobody_takes_is_freed)
     ck_assert_int_eq(destroyed, 0);
     ptrans_shrink(ptrans, START + SHRINK_AFTER);
     ck_assert_int_eq(destroyed, 1);
-    ck_assert_int_eq(ptrans_shrink(ptrans, START + SHRINK_AFTER + 1),
+    ck_assert_int_eq(ptrans_shrink(ptrans, START + 2 * SHRINK_AFTER),
                      CLOCK_NEVER);
     take_and_put(5);
     ck_assert_int_eq(made, 6);
@@ -332,6 +332,37 @@ START_TEST(once_all_were_out_none_is_freed)
     take_and_put(MANY - 1);
     ptrans_shrink(ptrans, START + SHRINK_AFTER);
     ck_assert_int_eq(destroyed, MANY - 1 - 8);
+    /* But if nobody takes any from now on. */
+    ck_assert_int_eq(ptrans_shrink(ptrans, START + 2 * SHRINK_AFTER),
+                     START + 3 * SHRINK_AFTER);
+    ck_assert_int_eq(destroyed, MANY - 1 - 2);
+    ck_assert_int_eq(ptrans_shrink(ptrans, START + 3 * SHRINK_AFTER),
+                     CLOCK_NEVER);
+}
+END_TEST
+
+/* Of many only as many as were not needed, however often it looks. */
+START_TEST(no_more_are_freed_than_were_not_needed)
+{
+    apr_pool_t *out[MANY];
+    apr_time_t now = START;
+    int i;
+
+    create(10);
+    take_and_put(MANY);
+    ptrans_shrink(ptrans, now);
+    for (i = 0; i < 10; i++) {
+        out[i] = take();
+    }
+    for (i = 0; i < 10; i++) {
+        put(out[i]);
+    }
+    /* 30 of the 40 were not needed, but 10 stay in any case. */
+    for (now += SHRINK_AFTER; now < START + 2 * SHRINK_AFTER;
+         now += SHRINK_PAUSE) {
+        ptrans_shrink(ptrans, now);
+    }
+    ck_assert_int_eq(destroyed, 20);
 }
 END_TEST
 
@@ -389,7 +420,8 @@ START_TEST(once_stopped_there_is_nothing_to_shrink)
     take_and_put(8);
     ck_assert_int_ne(ptrans_shrink(ptrans, START), CLOCK_NEVER);
     ptrans_stop_keeping(ptrans);
-    ck_assert_int_eq(ptrans_shrink(ptrans, START), CLOCK_NEVER);
+    ck_assert_int_eq(ptrans_shrink(ptrans, START + SHRINK_AFTER),
+                     CLOCK_NEVER);
 }
 END_TEST
 
@@ -551,6 +583,7 @@ static Suite *suite(void)
     tcase_add_test(limits, what_nobody_takes_is_freed);
     tcase_add_test(limits, what_is_taken_again_is_not_freed);
     tcase_add_test(limits, once_all_were_out_none_is_freed);
+    tcase_add_test(limits, no_more_are_freed_than_were_not_needed);
     tcase_add_test(limits, many_are_freed_by_and_by);
     tcase_add_test(limits, who_puts_the_first_spare_one_says_so);
     tcase_add_test(limits, once_stopped_there_is_nothing_to_shrink);

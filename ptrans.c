@@ -23,8 +23,8 @@
  * says whether pools are still kept: when it is &ptrans->closed they are
  * not, and no put can slip by that.
  *
- * Threads: [listener] takes and shrinks, [any] puts.  Owns the kept pools, and the pool
- * between them and their parent.  Holds no lock and never logs.
+ * Threads: [listener] takes and shrinks, [any] puts.  Owns the kept pools, and
+ * the pool between them and their parent.  Holds no lock and never logs.
  */
 
 #include <stdatomic.h>

@@ -63,7 +63,7 @@ typedef struct listener_t {
     int failed;          /* waiting has, and that has been said */
     apr_time_t grow_at;  /* new connections get older */
     apr_time_t trim_at;  /* somebody has waited for TRIM_AFTER */
-    apr_time_t shrink_at; /* pools may be kept in vain */
+    apr_time_t shrink_at; /* pools are kept in vain */
     apr_time_t help_at;  /* look whether clients wait in vain */
     apr_time_t full_at;  /* and since when they may */
 } listener_t;

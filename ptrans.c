@@ -270,7 +270,7 @@ apr_time_t ptrans_shrink(ptrans_t *ptrans, apr_time_t now)
         ptrans->shrink_at = 0;
         return CLOCK_NEVER;
     }
-    watch(ptrans, 1);
+    watch(ptrans, 1); /* in case that it has just come */
     if (ptrans->shrink_at == 0) {
         ptrans->fewest = atomic_load(&ptrans->kept);
         ptrans->shrink_at = now + SHRINK_AFTER;

@@ -21,7 +21,7 @@
  * thread's at a time and needs no lock; pools of closed connections are
  * kept for the next ones.
  *
- * Threads: the listener takes, [any] puts; kept pools are on a CAS stack
+ * Threads: the listener takes and shrinks, [any] puts; kept pools are on a CAS stack
  * with one taker and many putters. It never logs.
  */
 
@@ -69,8 +69,8 @@ void ptrans_trim(ptrans_t *ptrans, apr_pool_t *pool);
 
 /*
  * It is now: free some of the pools above max_kept, as many as nobody has
- * needed for a second. When to call again, at the latest; CLOCK_NEVER if there are
- * none to free. [listener]
+ * needed for a second. When to call again, at the latest; CLOCK_NEVER if there
+ * are none to free. [listener]
  */
 apr_time_t ptrans_shrink(ptrans_t *ptrans, apr_time_t now);
 

@@ -69,8 +69,8 @@ typedef enum {
     TASKS_SLEEPS   /* waits for something else */
 } tasks_state_e;
 
-/* What that thread of this process does. Costs three or six system calls.
- * [any] */
+/* What that thread of this process does. Costs three system calls; for one in
+ * a sleep that nothing interrupts six, or some more. [any] */
 tasks_state_e tasks_state(long task);
 
 #endif /* EVENT_TASKS_H */

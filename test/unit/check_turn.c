@@ -88,6 +88,7 @@ static struct {
     int requeued, held, put, closed;
     char logged[300]; /* the last message */
     int num_logged;
+    int woken;          /* the listener, so often */
 } seen;
 
 /* What the modules, the client and the other rooms answer. */
@@ -105,6 +106,7 @@ static struct {
     int pipelined;      /* so many requests are there at once */
     const char *protocol;
     int waiting;        /* fdqueue_waiting */
+    int spare;          /* the listener has to hear of the pool */
     int armed_late;     /* what is parked is ready at once */
     runtime_stop_e mode;
 } say;
@@ -361,6 +363,7 @@ int parking_put(parking_t *parking, parked_t **parked, int tag,
 void parking_wake(parking_t *parking)
 {
     ck_assert_ptr_null(parking);
+    seen.woken++;
 }
 
 int fdqueue_waiting(const fdqueue_t *queue)
@@ -391,7 +394,7 @@ int ptrans_put(ptrans_t *ptrans, apr_pool_t **given)
     seen.put++;
     apr_pool_destroy(*given);
     *given = NULL;
-    return 0;
+    return say.spare;
 }
 
 void quota_leave(runtime_t *of, int client)
@@ -582,6 +585,18 @@ START_TEST(who_is_refused_is_closed_unprocessed)
     close_it();
     ck_assert_int_eq(seen.closed, 1);
     ck_assert_int_eq(seen.resumed, 0);
+}
+END_TEST
+
+/* A listener that sleeps would not free it. The parameter: is it one? */
+START_TEST(of_a_spare_pool_the_listener_hears)
+{
+    keep_alive();
+    unpark(PARKING_READY);
+    seen.woken = 0;
+    say.spare = _i;
+    close_it();
+    ck_assert_int_eq(seen.woken, _i);
 }
 END_TEST
 
@@ -1093,6 +1108,7 @@ static Suite *suite(void)
     tcase_add_test(tc, done_before_the_connection_is_no_refusal);
 
     tc = group(s, "process");
+    tcase_add_loop_test(tc, of_a_spare_pool_the_listener_hears, 0, 2);
     tcase_add_loop_test(tc, what_modules_leave_is_obeyed_or_closed,
                         0, NUMBER(ends));
     tcase_add_test(tc, what_waits_is_counted_as_what_it_waits_for);

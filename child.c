@@ -229,6 +229,7 @@ static apr_status_t build_rooms(child_t *child)
                                ap_max_mem_free != 0 ? threads * 3 / 4 + 1 : 0,
                                pool))
                != APR_SUCCESS
+        || (rv = leaving_create(&rt->leaving, pool)) != APR_SUCCESS
         || (rv = held_create(&rt->held, threads, conn_moved_on, pool))
                != APR_SUCCESS
         || (rv = apr_threadkey_private_create(&rt->running, NULL, pool))

@@ -224,13 +224,36 @@ static conn_head_e head_to_come(conn_rec *c)
                : CONN_HEAD_OTHER;
 }
 
-int conn_park(conn_t **pconn)
+/* Park one that modules have been told about: as conn_park. */
+static int park(conn_t **pconn, conn_sense_e sense, conn_owner_e owner)
 {
     conn_t *conn = *pconn;
     runtime_t *runtime = conn->runtime;
-    conn_sense_e sense = conn->cs.sense;
     parked_t *parked = &conn->parked;
     int unaware = !conn->saw_stop;
+
+    (void)owner;
+    *pconn = NULL;
+    CONN_GIVE(conn, owner, CONN_OWNER_PARKING);
+    if (parking_put(runtime->parking, &parked, (int)conn->cs.state,
+                    sense == CONN_SENSE_WANT_WRITE ? APR_POLLOUT
+                                                   : APR_POLLIN | APR_POLLHUP,
+                    time_to_wait(conn), clock_now())) {
+        /* It may have to be told at once that we have begun to stop. */
+        if (unaware && runtime_stop_mode(runtime) != RUNTIME_RUN) {
+            parking_wake(runtime->parking);
+        }
+        return 1;
+    }
+    CONN_GIVE(conn, CONN_OWNER_PARKING, owner);
+    *pconn = conn;
+    return 0;
+}
+
+int conn_park(conn_t **pconn)
+{
+    conn_t *conn = *pconn;
+    conn_sense_e sense = conn->cs.sense;
 
     if (sense == CONN_SENSE_DEFAULT) {
         sense = rows[conn->cs.state].sense;
@@ -247,21 +270,28 @@ int conn_park(conn_t **pconn)
     }
     conn_set_state(conn, conn->cs.state, 1);
     suspend(conn);
+    return park(pconn, sense, CONN_OWNER_WORKER);
+}
+
+void conn_leave(conn_t **pconn)
+{
+    conn_t *conn = *pconn;
+    runtime_t *runtime = conn->runtime;
+    leaving_entry_t *entry = &conn->leaving;
+
     *pconn = NULL;
-    CONN_GIVE(conn, CONN_OWNER_WORKER, CONN_OWNER_PARKING);
-    if (parking_put(runtime->parking, &parked, (int)conn->cs.state,
-                    sense == CONN_SENSE_WANT_WRITE ? APR_POLLOUT
-                                                   : APR_POLLIN | APR_POLLHUP,
-                    time_to_wait(conn), clock_now())) {
-        /* It may have to be told at once that we have begun to stop. */
-        if (unaware && runtime_stop_mode(runtime) != RUNTIME_RUN) {
-            parking_wake(runtime->parking);
-        }
-        return 1;
+    conn->cs.sense = CONN_SENSE_DEFAULT;
+    conn_set_state(conn, conn->cs.state, 1);
+    suspend(conn);
+    CONN_GIVE(conn, CONN_OWNER_WORKER, CONN_OWNER_LEAVING);
+    if (leaving_put(runtime->leaving, &entry, clock_now())) {
+        parking_wake(runtime->parking);
     }
-    CONN_GIVE(conn, CONN_OWNER_PARKING, CONN_OWNER_WORKER);
-    *pconn = conn;
-    return 0;
+}
+
+int conn_stay(conn_t **pconn)
+{
+    return park(pconn, CONN_SENSE_WANT_READ, CONN_OWNER_LEAVING);
 }
 
 void conn_requeue(conn_t **pconn)

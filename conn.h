@@ -18,8 +18,8 @@
  * conn: one connection and its state machine.
  *
  * A connection has exactly one owner at a time: the listener (accepting),
- * the fdqueue, a worker, parking, a module (held).  Only the owner touches
- * its fields.  What a state means for whom stands in one table, conn_row().
+ * the fdqueue, a worker, parking, a module (held), leaving.  Only the owner
+ * touches its fields.  What a state means for whom stands in one table, conn_row().
  *
  * Threads: [listener] makes one, [worker] runs and closes it.
  */
@@ -69,7 +69,8 @@ typedef enum {
     CONN_OWNER_QUEUE,
     CONN_OWNER_WORKER,
     CONN_OWNER_PARKING,
-    CONN_OWNER_MODULE
+    CONN_OWNER_MODULE,
+    CONN_OWNER_LEAVING
 } conn_owner_e;
 
 typedef struct conn_row_t {
@@ -112,6 +113,7 @@ struct conn_t {
     fdqueue_entry_t entry;    /* fdqueue, while queued */
     parked_t parked;          /* parking, while parked */
     held_entry_t held;        /* held, while a module has it */
+    leaving_entry_t leaving;  /* leaving, while its client may close */
     runtime_t *runtime;       /* const; NULL for a secondary connection */
     apr_pool_t *pool;         /* const */
     apr_socket_t *csd;        /* owner; closed by the last one */
@@ -152,6 +154,8 @@ void conn_give(conn_t *conn, conn_owner_e from, conn_owner_e to);
 #define CONN_OF_PARKED(p) \
     ((conn_t *)((char *)(p) - offsetof(conn_t, parked)))
 #define CONN_OF_HELD(h) ((conn_t *)((char *)(h) - offsetof(conn_t, held)))
+#define CONN_OF_LEAVING(l) \
+    ((conn_t *)((char *)(l) - offsetof(conn_t, leaving)))
 
 /* The row of a state; never NULL. [any] */
 const conn_row_t *conn_row(conn_state_e state);
@@ -194,6 +198,15 @@ void conn_hand_over(conn_t **conn, parking_verdict_e verdict);
  * when it is ready again already and still the caller's. [worker]
  */
 int conn_park(conn_t **conn);
+
+/*
+ * Keep what linger_start said to park for the moment in which its client may
+ * close, and null the giver's pointer; conn_stay if it has not. [worker]
+ */
+void conn_leave(conn_t **conn);
+
+/* Park one that was kept so, as conn_park does. [worker] [listener] */
+int conn_stay(conn_t **conn);
 
 /* Put what turn_run said to run again behind those that wait, and null the
  * giver's pointer. [worker] */

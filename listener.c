@@ -64,6 +64,7 @@ typedef struct listener_t {
     apr_time_t grow_at;  /* new connections get older */
     apr_time_t trim_at;  /* somebody has waited for TRIM_AFTER */
     apr_time_t shrink_at; /* pools are kept in vain */
+    apr_time_t leave_at; /* clients were about to close */
     apr_time_t help_at;  /* look whether clients wait in vain */
     apr_time_t full_at;  /* and since when they may */
 } listener_t;
@@ -150,6 +151,23 @@ static void expire(listener_t *l)
                                && conn_has_input(conn)
                            ? PARKING_READY
                            : PARKING_EXPIRED);
+    }
+}
+
+/* Those whose clients were about to close, and that no worker has come to
+ * look at. */
+static void see_off(listener_t *l)
+{
+    leaving_t *leaving = l->runtime->leaving;
+    leaving_entry_t *entry;
+
+    while ((entry = leaving_take(leaving, LEAVING_LONG, l->now)) != NULL) {
+        conn_t *conn = CONN_OF_LEAVING(entry);
+
+        if (linger_drain(conn) != CONN_PARK || !conn_stay(&conn)) {
+            CONN_GIVE(conn, CONN_OWNER_LEAVING, CONN_OWNER_PARKING);
+            conn_hand_over(&conn, PARKING_READY);
+        }
     }
 }
 
@@ -293,6 +311,7 @@ static void wait_for_events(listener_t *l)
     due = due < l->drain.until ? due : l->drain.until;
     due = due < l->trim_at ? due : l->trim_at;
     due = due < l->shrink_at ? due : l->shrink_at;
+    due = due < l->leave_at ? due : l->leave_at;
     due = due < l->help_at ? due : l->help_at;
     due = due < l->grow_at ? due : l->grow_at;
     /* Kept: workers change the answer between two calls. */
@@ -329,6 +348,7 @@ void *APR_THREAD_FUNC listener_main(apr_thread_t *thread, void *data)
                     .grow_at = CLOCK_NEVER,
                     .trim_at = CLOCK_NEVER,
                     .shrink_at = CLOCK_NEVER,
+                    .leave_at = CLOCK_NEVER,
                     .help_at = CLOCK_NEVER};
     runtime_t *rt = data;
 
@@ -340,6 +360,8 @@ void *APR_THREAD_FUNC listener_main(apr_thread_t *thread, void *data)
         dispatch(&l);
         expire(&l);
         start_timers(&l);
+        see_off(&l);
+        l.leave_at = leaving_due(rt->leaving, l.now);
         heads_shed(rt->heads, 0);
         l.grow_at = heads_grow(rt->heads, l.now);
         trim(&l);

@@ -34,6 +34,7 @@
 #include "clients.h"
 #include "fdqueue.h"
 #include "held.h"
+#include "leaving.h"
 #include "parking.h"
 #include "pod.h"
 #include "ptrans.h"
@@ -67,6 +68,7 @@ struct runtime_t {
     parking_t *parking;           /* const */
     timers_t *timers;             /* const */
     ptrans_t *ptrans;             /* const */
+    leaving_t *leaving;           /* const */
     held_t *held;                 /* const */
     pod_t *pod;                   /* const */
     clients_t *clients;           /* const; NULL: there is no limit on

@@ -34,6 +34,7 @@ EVENT_SOURCES = \
     waits.c \
     poller.c \
     held.c \
+    leaving.c \
     tasks.c \
     timers.c \
     fdqueue.c \

@@ -22,12 +22,16 @@
 #include "http_log.h"
 
 #include "acceptor.h"
+#include "clock.h"
 #include "conn.h"
 #include "linger.h"
 #include "turn.h"
 #include "worker.h"
 
 APLOG_USE_MODULE(mpm_event);
+
+/* More than there come, so that few are ever in. */
+#define SEE_OFF_MAX 2
 
 /*
  * The connection that a worker is in is lent to who wants to look at it: the
@@ -73,6 +77,42 @@ void worker_report(worker_t *worker, apr_time_t now)
     }
 }
 
+/*
+ * While others wait, one that has been shut down is left alone for a moment:
+ * who goes on working comes to look at it.
+ */
+static int may_leave(const runtime_t *runtime, const conn_t *conn)
+{
+    return conn->counted == STATUS_CLOSING
+           && fdqueue_waiting(runtime->queue) > 0
+           && leaving_count(runtime->leaving) < LEAVING_MAX
+           && runtime_stop_mode(runtime) == RUNTIME_RUN;
+}
+
+/* Look at some of those whose clients were about to close. */
+static void see_off(runtime_t *runtime)
+{
+    leaving_entry_t *entry;
+    apr_time_t now;
+    int i;
+
+    if (leaving_count(runtime->leaving) == 0) {
+        return;
+    }
+    now = clock_now();
+    for (i = 0; i < SEE_OFF_MAX
+                && (entry = leaving_take(runtime->leaving, LEAVING_SOON, now))
+                       != NULL;
+         i++) {
+        conn_t *conn = CONN_OF_LEAVING(entry);
+
+        if (linger_drain(conn) != CONN_PARK || !conn_stay(&conn)) {
+            CONN_GIVE(conn, CONN_OWNER_LEAVING, CONN_OWNER_WORKER);
+            conn_close(&conn);
+        }
+    }
+}
+
 static void run_conn(worker_t *worker, conn_t *conn);
 
 /* Go on with connections that their modules have finished with. */
@@ -99,7 +139,10 @@ static void run_conn(worker_t *worker, conn_t *conn)
         reclaim(worker);
         switch (verdict) {
         case CONN_PARK:
-            if (!conn_park(&conn)) {
+            if (may_leave(worker->runtime, conn)) {
+                conn_leave(&conn);
+            }
+            else if (!conn_park(&conn)) {
                 conn_unpark(conn, PARKING_READY);
             }
             break;
@@ -147,6 +190,7 @@ void *APR_THREAD_FUNC worker_main(apr_thread_t *thread, void *data)
             run_conn(worker, CONN_OF_ENTRY(entry));
         }
         run_moved_on(worker);
+        see_off(runtime);
         status_worker_is(&runtime->status, worker->id,
                          runtime_stop_mode(runtime) == RUNTIME_RUN
                              ? SERVER_READY

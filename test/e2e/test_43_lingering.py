@@ -215,6 +215,42 @@ def hops_are_balanced(t):
     t.equal(set(closes), {event["peer"] for event in ends}, "closed")
 
 
+@test(stock="fails: resumes twice, or resets, a client that goes on sending",
+      item="14.8 6.8 6.6", needs="probe")
+def many_at_a_time_that_leave_or_stay(t):
+    s = serve(t, threads=4, timeout=20, probe="ProbeTrace on")
+    many = 60
+    conns = [s.conn(timeout=20) for _ in range(many)]
+
+    def ask(number):
+        conn = conns[number]
+        response = conn.get("/", headers={"Connection": "close"})
+        if number % 3 == 0:
+            conn.close()
+        return response.status
+    t.equal(together(many, ask), [200] * many, "answers")
+    stay = [conn for number, conn in enumerate(conns) if number % 3 == 1]
+    half = [conn for number, conn in enumerate(conns) if number % 3 == 2]
+    for conn in stay + half:
+        t.equal(conn.wait_closed(), "eof", "the server's FIN")
+    for conn in half:
+        conn.shutdown_write()
+    let_go(s, *half, what="who has closed is let go")
+    # Read and forgotten, as for any that lingers: no reset.
+    for _ in range(4):
+        for conn in stay:
+            conn.send(bytes(8192))
+        time.sleep(0.05)
+    peers = [conn.local_port for conn in stay]
+    t.equal(wire.held(s.port, peers), len(stay), "lingering")
+    for conn in stay:
+        conn.close()
+    let_go(s, *stay)
+    ends = s.wait_event("conn_end", count=many, timeout=20)
+    for end in ends:
+        t.equal(end["suspends"], end["resumes"], "hops of %s" % end)
+
+
 @test(stock="pass", item="6.6 #7 #38", needs="probe", core=True)
 def closing_blocks_nobody(t):
     # Clients that read nothing while the server wants to flush and close:

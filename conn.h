@@ -19,7 +19,8 @@
  *
  * A connection has exactly one owner at a time: the listener (accepting),
  * the fdqueue, a worker, parking, a module (held), leaving.  Only the owner
- * touches its fields.  What a state means for whom stands in one table, conn_row().
+ * touches its fields.  What a state means for whom stands in one table,
+ * conn_row().
  *
  * Threads: [listener] makes one, [worker] runs and closes it.
  */

@@ -54,7 +54,7 @@
 #define CACHE_LINE 64
 
 /* While there are LATER entries one is popped at least every so many pops:
- * closings then get an eighth of the pops under any load of requests. */
+ * closings in it then get an eighth of the pops under any load of requests. */
 #define LATER_EVERY 8
 
 #define NUM_LINES (FDQUEUE_LATER + 1)

@@ -38,7 +38,7 @@
 /* Not to be left unwatched for longer than about twice this. */
 #define LEAVING_LONG apr_time_from_msec(5)
 
-/* So many at most; others are parked at once. */
+/* About so many at most; others are parked at once. */
 #define LEAVING_MAX 64
 
 typedef struct leaving_t leaving_t;

@@ -22,7 +22,8 @@
  * sending side, and read and forget until the client closes too.
  *
  * Threads: [worker] starts it, for modules' hooks and TLS may block; the
- * listener drains, which never blocks and runs no module's code.
+ * listener drains, or a worker between two entries, which never blocks and
+ * runs no module's code.
  */
 
 #ifndef EVENT_LINGER_H

@@ -62,7 +62,7 @@ void parking_init(parked_t *parked, apr_socket_t *socket, apr_pool_t *pool);
 /*
  * Park *parked for reqevents and timeout (microseconds) from now on, with
  * tag, and null the giver's pointer: 1. If its event came while it was being
- * armed, 0: *parked is the caller's again, ready. [worker]
+ * armed, 0: *parked is the caller's again, ready. [worker] [listener]
  */
 int parking_put(parking_t *parking, parked_t **parked, int tag,
                 apr_int16_t reqevents, apr_interval_time_t timeout,

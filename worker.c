@@ -30,8 +30,9 @@
 
 APLOG_USE_MODULE(mpm_event);
 
-/* More than there come, so that few are ever in. */
+/* Looked at between two entries: twice as many as may come meanwhile. */
 #define SEE_OFF_MAX 2
+
 
 /*
  * The connection that a worker is in is lent to who wants to look at it: the
@@ -79,11 +80,12 @@ void worker_report(worker_t *worker, apr_time_t now)
 
 /*
  * While others wait, one that has been shut down is left alone for a moment:
- * who goes on working comes to look at it.
+ * who goes on working comes to look at it. Not one whose client is limited: it
+ * may return at once, and should not be counted twice.
  */
 static int may_leave(const runtime_t *runtime, const conn_t *conn)
 {
-    return conn->counted == STATUS_CLOSING
+    return conn->counted == STATUS_CLOSING && conn->client < 0
            && fdqueue_waiting(runtime->queue) > 0
            && leaving_count(runtime->leaving) < LEAVING_MAX
            && runtime_stop_mode(runtime) == RUNTIME_RUN;

@@ -236,11 +236,12 @@ def many_at_a_time_that_leave_or_stay(t):
     for conn in half:
         conn.shutdown_write()
     let_go(s, *half, what="who has closed is let go")
-    # Read and forgotten, as for any that lingers: no reset.
-    for _ in range(4):
-        for conn in stay:
-            conn.send(bytes(8192))
-        time.sleep(0.05)
+    # Read and forgotten, as for any that lingers, and more than fits into
+    # buffers: no reset, and no end of reading.
+    for conn in stay[:3]:
+        conn.send(bytes(16 << 20))
+    for conn in stay:
+        conn.send(b"more")
     peers = [conn.local_port for conn in stay]
     t.equal(wire.held(s.port, peers), len(stay), "lingering")
     for conn in stay:

@@ -33,7 +33,6 @@ APLOG_USE_MODULE(mpm_event);
 /* Looked at between two entries: twice as many as may come meanwhile. */
 #define SEE_OFF_MAX 2
 
-
 /*
  * The connection that a worker is in is lent to who wants to look at it: the
  * worker does not go on with it before it has it back.

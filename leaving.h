@@ -33,10 +33,10 @@
 #include "apr_time.h"
 
 /* Worth a look after this: a client nearby has closed by then. */
-#define LEAVING_SOON apr_time_from_msec(1)
+#define LEAVING_SOON apr_time_from_msec(3)
 
 /* Not to be left unwatched for longer than about twice this. */
-#define LEAVING_LONG apr_time_from_msec(5)
+#define LEAVING_LONG apr_time_from_msec(10)
 
 /* About so many at most; others are parked at once. */
 #define LEAVING_MAX 64

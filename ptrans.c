@@ -23,8 +23,9 @@
  * says whether pools are still kept: when it is &ptrans->closed they are
  * not, and no put can slip by that.
  *
- * Threads: [listener] takes and shrinks, [any] puts.  Owns the kept pools, and
- * the pool between them and their parent.  Holds no lock and never logs.
+ * Threads: [any] takes and puts, [listener] shrinks.  Owns the kept pools, and
+ * the pool between them and their parent.  Who puts takes no lock, and no pool
+ * is made, cleared or destroyed under one.  It never logs.
  */
 
 #include <stdatomic.h>
@@ -57,7 +58,8 @@ struct ptrans_t {
     apr_size_t max_free;   /* const */
     int max_kept;          /* const; 0: no limit */
     atomic_int watched;    /* the listener knows of spare ones, or will */
-    int fewest;            /* listener: kept, since it last looked */
+    apr_thread_mutex_t *taking; /* const */
+    int fewest;            /* under taking: kept, since the listener looked */
     apr_time_t shrink_at;  /* listener: frees those then */
     _Atomic(node_t *) top; /* NULL: none is kept */
     atomic_int kept;       /* pools on the stack, or about to be */
@@ -106,6 +108,11 @@ apr_status_t ptrans_create(ptrans_t **ptrans, apr_pool_t *parent,
         return rv;
     }
     apr_allocator_mutex_set(allocator, mutex);
+    rv = apr_thread_mutex_create(&p->taking, APR_THREAD_MUTEX_DEFAULT, pool);
+    if (rv != APR_SUCCESS) {
+        apr_pool_destroy(p->parent);
+        return rv;
+    }
     p->max_free = max_free;
     p->max_kept = max_kept;
     *ptrans = p;
@@ -113,11 +120,11 @@ apr_status_t ptrans_create(ptrans_t **ptrans, apr_pool_t *parent,
 }
 
 /*
- * Take the pool kept last; NULL if there is none. One taker only, which is
- * what makes this simple: between reading the top's `below` and the
- * compare-and-swap other threads may cover the top with more, and then we
- * try again, but nobody else can take it off. So what is still the top
- * never left, its `below` is still right, and there is no ABA.
+ * Take the pool kept last; NULL if there is none. The caller holds taking.
+ * One taker at a time, which is what makes this simple: between reading the
+ * top's `below` and the compare-and-swap other threads may cover the top with
+ * more, and then we try again, but nobody else can take it off. So what is
+ * still the top never left, its `below` is still right, and there is no ABA.
  */
 static apr_pool_t *take_kept(ptrans_t *ptrans)
 {
@@ -138,11 +145,13 @@ apr_status_t ptrans_take(ptrans_t *ptrans, apr_pool_t **pool)
     apr_status_t rv;
     int kept;
 
+    apr_thread_mutex_lock(ptrans->taking);
     *pool = take_kept(ptrans);
     kept = *pool != NULL ? atomic_load(&ptrans->kept) : 0;
     if (kept < ptrans->fewest) {
         ptrans->fewest = kept;
     }
+    apr_thread_mutex_unlock(ptrans->taking);
     if (*pool) {
         return APR_SUCCESS;
     }
@@ -232,21 +241,43 @@ void ptrans_trim(ptrans_t *ptrans, apr_pool_t *pool)
     apr_allocator_max_free_set(allocator, ptrans->max_free);
 }
 
-/* Free as many as that, at most so many at a time: how many are left of it. */
-static int free_kept(ptrans_t *ptrans, int num)
+/* Take one that was not needed, as long as there are more of those than may
+ * be kept; or NULL. */
+static apr_pool_t *take_spare(ptrans_t *ptrans)
+{
+    apr_pool_t *pool = NULL;
+
+    apr_thread_mutex_lock(ptrans->taking);
+    if (ptrans->fewest > ptrans->max_kept) {
+        pool = take_kept(ptrans);
+        ptrans->fewest -= pool != NULL;
+    }
+    apr_thread_mutex_unlock(ptrans->taking);
+    return pool;
+}
+
+/* Free those, at most so many at a time: may there be more? */
+static int free_spare(ptrans_t *ptrans)
 {
     int i;
 
-    for (i = 0; i < num && i < SHRINK_MAX; i++) {
-        apr_pool_t *pool = take_kept(ptrans);
+    for (i = 0; i < SHRINK_MAX; i++) {
+        apr_pool_t *pool = take_spare(ptrans);
 
         if (pool == NULL) {
             return 0;
         }
         apr_pool_destroy(pool);
-        ptrans->fewest--;
     }
-    return num - i;
+    return 1;
+}
+
+/* What is kept from now on, at the least, is what is not needed. */
+static void look_anew(ptrans_t *ptrans)
+{
+    apr_thread_mutex_lock(ptrans->taking);
+    ptrans->fewest = atomic_load(&ptrans->kept);
+    apr_thread_mutex_unlock(ptrans->taking);
 }
 
 /* Say whether we know that there are spare ones. */
@@ -259,8 +290,6 @@ static void watch(ptrans_t *ptrans, int watched)
 
 apr_time_t ptrans_shrink(ptrans_t *ptrans, apr_time_t now)
 {
-    int spare;
-
     if (ptrans->shrink_at != 0 && now < ptrans->shrink_at) {
         return ptrans->shrink_at; /* whoever comes and goes meanwhile */
     }
@@ -272,23 +301,27 @@ apr_time_t ptrans_shrink(ptrans_t *ptrans, apr_time_t now)
     }
     watch(ptrans, 1); /* in case that it has just come */
     if (ptrans->shrink_at == 0) {
-        ptrans->fewest = atomic_load(&ptrans->kept);
+        look_anew(ptrans);
         ptrans->shrink_at = now + SHRINK_AFTER;
     }
+    else if (free_spare(ptrans)) {
+        ptrans->shrink_at = now + SHRINK_PAUSE;
+    }
     else {
-        spare = free_kept(ptrans, ptrans->fewest - ptrans->max_kept);
-        ptrans->shrink_at = now + (spare > 0 ? SHRINK_PAUSE : SHRINK_AFTER);
-        if (spare <= 0) {
-            ptrans->fewest = atomic_load(&ptrans->kept);
-        }
+        look_anew(ptrans);
+        ptrans->shrink_at = now + SHRINK_AFTER;
     }
     return ptrans->shrink_at;
 }
 
 void ptrans_stop_keeping(ptrans_t *ptrans)
 {
-    node_t *node = atomic_exchange(&ptrans->top, &ptrans->closed);
+    node_t *node;
 
+    /* Nobody looks at the top's `below` then, which is about to go. */
+    apr_thread_mutex_lock(ptrans->taking);
+    node = atomic_exchange(&ptrans->top, &ptrans->closed);
+    apr_thread_mutex_unlock(ptrans->taking);
     while (node && node != &ptrans->closed) {
         node_t *below = node->below;
 

@@ -21,8 +21,8 @@
  * thread's at a time and needs no lock; pools of closed connections are
  * kept for the next ones.
  *
- * Threads: the listener takes and shrinks, [any] puts; kept pools are on a CAS stack
- * with one taker and many putters. It never logs.
+ * Threads: [any] takes and puts, [listener] shrinks; kept pools are on a CAS
+ * stack with many putters and, by a lock, one taker at a time. It never logs.
  */
 
 #ifndef EVENT_PTRANS_H
@@ -50,7 +50,7 @@ apr_status_t ptrans_create(ptrans_t **ptrans, apr_pool_t *parent,
 
 /*
  * An empty pool, the caller's from here on. Errors are those of
- * apr_allocator_create and apr_pool_create_ex. [listener]
+ * apr_allocator_create and apr_pool_create_ex. [any]
  */
 apr_status_t ptrans_take(ptrans_t *ptrans, apr_pool_t **pool);
 

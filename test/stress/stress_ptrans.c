@@ -15,11 +15,12 @@
  */
 
 /*
- * stress_ptrans: one taker and many putters of connections' pools.
+ * stress_ptrans: takers and putters of connections' pools.
  *
  * keeping:  a pool is one holder's at a time and empty when taken, its
  *           cleanups run once, no more are kept than may be;
- * stopping: pools put while keeping stops are all freed.
+ * stopping: pools put while keeping stops are all freed;
+ * sharing:  the same with many takers, while spare ones are freed.
  *
  * Pools alive are counted in front of the functions of APR that make and
  * destroy them.
@@ -38,6 +39,7 @@
 #include "stress.h"
 
 #define PUTTERS 4
+#define TAKERS 3
 #define MAX_KEPT 8
 #define MAX_OUT 32
 #define PER_STOP 16
@@ -166,7 +168,7 @@ static void await_all_put(crew_t *crew)
     }
 }
 
-/* --- The taker --------------------------------------------------------- */
+/* --- Takers ----------------------------------------------------------- */
 
 static apr_status_t note_cleanup(void *data)
 {
@@ -304,12 +306,78 @@ static int stopping(crew_t *crew, int count)
     return count;
 }
 
+/* --- sharing ----------------------------------------------------------- */
+
+typedef struct {
+    crew_t *crew;
+    record_t *records;
+    int count;
+    unsigned random;
+    atomic_int *taking; /* takers that are not through */
+} taker_t;
+
+static void *run_taker(void *data)
+{
+    taker_t *taker = data;
+    int i;
+
+    for (i = 0; i < taker->count; i++) {
+        while (atomic_load(&taker->crew->putting) >= MAX_OUT) {
+            sched_yield();
+        }
+        take(taker->crew, &taker->records[i], &taker->random);
+        give(taker->crew, &taker->records[i]);
+    }
+    atomic_fetch_sub(taker->taking, 1);
+    return NULL;
+}
+
+/* Even rounds stop keeping when all have been taken, odd ones before. */
+static int sharing(crew_t *crew, int rounds, int count)
+{
+    int round, i;
+
+    for (round = 0; round < rounds; round++) {
+        apr_pool_t *pool = make_ptrans(crew, MAX_KEPT);
+        record_t *records = make_records(TAKERS * count);
+        apr_time_t now = apr_time_from_sec(1000);
+        atomic_int taking = TAKERS;
+        taker_t takers[TAKERS];
+        pthread_t threads[TAKERS];
+
+        for (i = 0; i < TAKERS; i++) {
+            takers[i] = (taker_t){crew, records + i * count, count,
+                                  (unsigned)(round + i + 1), &taking};
+            threads[i] = stress_start(run_taker, &takers[i]);
+        }
+        for (i = 0; atomic_load(&taking) > (round % 2 ? 1 : 0); i++) {
+            now += apr_time_from_msec(500);
+            ptrans_shrink(crew->ptrans, now);
+            sched_yield();
+        }
+        ptrans_stop_keeping(crew->ptrans);
+        for (i = 0; i < TAKERS; i++) {
+            stress_join(threads[i]);
+        }
+        await_all_put(crew);
+        for (i = 0; i < TAKERS * count; i++) {
+            MUST(atomic_load(&records[i].cleaned) == 1);
+        }
+        MUST(atomic_load(&crew->out) == 0);
+        MUST(atomic_load(&alive) == 0);
+        free(records);
+        real_destroy(pool);
+    }
+    return rounds * TAKERS * count;
+}
+
 int main(int argc, char **argv)
 {
     int iterations = stress_iterations(argc, argv);
     static crew_t crew;
     int kept;
     int stopped;
+    int shared;
 
     real_create = (create_fn_t *)dlsym(RTLD_NEXT, "apr_pool_create_ex");
     real_destroy = (destroy_fn_t *)dlsym(RTLD_NEXT, "apr_pool_destroy");
@@ -318,9 +386,10 @@ int main(int argc, char **argv)
     start_crew(&crew);
     kept = keeping(&crew, 2 * iterations);
     stopped = stopping(&crew, iterations / 25 + 1);
+    shared = sharing(&crew, 10, iterations / 25 + 1);
     end_crew(&crew);
-    printf("stress_ptrans: %d taken and put, %d stops of %d\n", kept, stopped,
-           PER_STOP);
+    printf("stress_ptrans: %d taken and put, %d stops of %d, %d by several\n",
+           kept, stopped, PER_STOP, shared);
     apr_terminate();
     return EXIT_SUCCESS;
 }

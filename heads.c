@@ -54,7 +54,7 @@ struct heads_t {
     int limit;                   /* const; EventHeadLimit, 0: none */
     peek_t *peek;                /* const */
     int shown;                   /* listener: what the note says */
-    atomic_int young;            /* atomic: listener writes, workers read */
+    atomic_int young;            /* atomic; any */
 };
 
 static int limit_of(const settings_t *settings)
@@ -126,25 +126,30 @@ static apr_time_t deadline(const heads_t *h, const conn_t *conn)
     return end < silence ? end : silence;
 }
 
-/* Park one that is the listener's. */
-static void park(heads_t *h, conn_t *conn, int tag, apr_interval_time_t time,
-                 apr_time_t now)
+/* Park one that is ours: NULL; or, if the listener had its event while it was
+ * being armed, that one, which is ours again. Never so on the listener. */
+static conn_t *park(heads_t *h, conn_t *conn, int tag,
+                    apr_interval_time_t time, apr_time_t now)
 {
     parked_t *parked = &conn->parked;
 
     conn_count(conn, STATUS_HEAD);
     CONN_GIVE(conn, CONN_OWNER_LISTENER, CONN_OWNER_PARKING);
-    parking_put(h->runtime->parking, &parked, tag, APR_POLLIN | APR_POLLHUP,
-                time, now);
+    if (parking_put(h->runtime->parking, &parked, tag,
+                    APR_POLLIN | APR_POLLHUP, time, now)) {
+        return NULL;
+    }
+    CONN_GIVE(conn, CONN_OWNER_PARKING, CONN_OWNER_LISTENER);
+    return conn;
 }
 
 /* For the shortest time it may have: when that is over heads_expire sees
  * whether its bytes have bought it more. */
-static void park_begun(heads_t *h, conn_t *conn, apr_time_t now)
+static conn_t *park_begun(heads_t *h, conn_t *conn, apr_time_t now)
 {
     apr_interval_time_t time = patience(h, conn);
 
-    park(h, conn, BEGUN, time < h->timeout ? time : h->timeout, now);
+    return park(h, conn, BEGUN, time < h->timeout ? time : h->timeout, now);
 }
 
 static void set_young(heads_t *h, conn_t *conn, int young)
@@ -178,34 +183,45 @@ static int is_looked_at(const char *protocol)
            || !strcmp(protocol, "https");
 }
 
+/* Park a new one that is ours: NULL, or it, as park does. */
+static conn_t *park_new(heads_t *h, conn_t *conn, const gate_answer_t *answer)
+{
+    apr_time_t now = clock_now();
+
+    if (answer->verdict != GATE_NOTHING) {
+        note_progress(conn, answer, now);
+        return park_begun(h, conn, now);
+    }
+    set_young(h, conn, 1);
+    conn = park(h, conn, SILENT, patience(h, conn), now);
+    if (conn != NULL) {
+        set_young(h, conn, 0);
+    }
+    return conn;
+}
+
 int heads_admit(heads_t *h, conn_t **pconn, const char *protocol)
 {
     conn_t *conn = *pconn;
     gate_answer_t answer;
-    apr_time_t now;
 
     if (h->timeout == 0 || conn->fd < 0 || !is_looked_at(protocol)) {
         return 0;
     }
-    peek_begin(h->peek, conn);
-    answer = peek_look(h->peek, conn, 0);
-    if (conn->head.left) {
-        conn_close(pconn);
-        return 1;
-    }
-    if (answer.verdict == GATE_READY || !peek_mark(conn, answer.mark)) {
-        return 0;
-    }
+    do {
+        answer = peek_first(h->peek, conn);
+        if (conn->head.left) {
+            conn_close(pconn);
+            return 1;
+        }
+        if (answer.verdict == GATE_READY || !peek_mark(conn, answer.mark)) {
+            release(conn);
+            conn_count(conn, STATUS_NONE);
+            return 0;
+        }
+        conn = park_new(h, conn, &answer);
+    } while (conn != NULL);
     *pconn = NULL;
-    now = clock_now();
-    if (answer.verdict == GATE_NOTHING) {
-        park(h, conn, SILENT, patience(h, conn), now);
-        set_young(h, conn, 1);
-    }
-    else {
-        note_progress(conn, &answer, now);
-        park_begun(h, conn, now);
-    }
     return 1;
 }
 
@@ -254,6 +270,8 @@ static int wait_on_kept(heads_t *h, conn_t *conn, apr_time_t now)
     return 1;
 }
 
+/* Who is still being parked by the worker that has accepted it is looked at
+ * again by that, as parking_take tells it. */
 int heads_wait_on(heads_t *h, conn_t *conn, apr_time_t now)
 {
     parking_t *parking = h->runtime->parking;
@@ -266,8 +284,9 @@ int heads_wait_on(heads_t *h, conn_t *conn, apr_time_t now)
     set_young(h, conn, 0);
     if (answer.verdict == GATE_READY) {
         if (conn->c == NULL && conn->head.left) {
-            parking_take(parking, &conn->parked, PARKING_READY);
-            conn_close(&conn);
+            if (parking_take(parking, &conn->parked, PARKING_READY) != NULL) {
+                conn_close(&conn);
+            }
             return 1;
         }
         release(conn);
@@ -282,9 +301,10 @@ int heads_wait_on(heads_t *h, conn_t *conn, apr_time_t now)
         && parking_again(parking, &conn->parked) == APR_SUCCESS) {
         return 1;
     }
-    parking_take(parking, &conn->parked, PARKING_READY);
-    CONN_GIVE(conn, CONN_OWNER_PARKING, CONN_OWNER_LISTENER);
-    park_begun(h, conn, now);
+    if (parking_take(parking, &conn->parked, PARKING_READY) != NULL) {
+        CONN_GIVE(conn, CONN_OWNER_PARKING, CONN_OWNER_LISTENER);
+        park_begun(h, conn, now);
+    }
     return 1;
 }
 

@@ -25,7 +25,8 @@
  * is given to a worker that does not wait for more, so that core answers as
  * it would have done.
  *
- * Threads: [listener]; [any] asks how many are young, [worker] shows.
+ * Threads: [listener]; [any] admits, and asks how many are young; [worker]
+ * shows.
  */
 
 #ifndef EVENT_HEADS_H
@@ -44,8 +45,8 @@ heads_t *heads_create(runtime_t *runtime, apr_pool_t *pool);
 /*
  * A new connection on a socket for protocol (NULL: any): 1 if it has been
  * parked until its client has sent enough, or closed because the client has
- * gone; *conn is null then. 0: it is still the caller's, to be handed over.
- * [listener]
+ * gone; *conn is null then. 0: it is still the caller's, to be run. [any],
+ * who has accepted it
  */
 int heads_admit(heads_t *heads, conn_t **conn, const char *protocol);
 

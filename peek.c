@@ -100,18 +100,31 @@ void peek_begin(const peek_t *peek, conn_t *conn)
                                     : GATE_CLEAR);
 }
 
-gate_answer_t peek_look(peek_t *peek, conn_t *conn, int woken)
+static gate_answer_t look(const peek_t *peek, conn_t *conn, char *bytes,
+                          apr_size_t size, int woken)
 {
     conn_head_t *head = &conn->head;
-    ssize_t n = recv(conn->fd, peek->bytes, peek->limits.size,
-                     MSG_PEEK | MSG_DONTWAIT);
+    ssize_t n = recv(conn->fd, bytes, size, MSG_PEEK | MSG_DONTWAIT);
 
     head->left = n == 0
                  || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK
                      && errno != EINTR);
     head->len = n > 0 ? (apr_uint32_t)n : 0;
-    return gate_look(&head->gate, &peek->limits, peek->bytes, head->len,
+    return gate_look(&head->gate, &peek->limits, bytes, head->len,
                      head->left || (woken && head->len < head->mark));
+}
+
+gate_answer_t peek_first(const peek_t *peek, conn_t *conn)
+{
+    char bytes[HEAD_SEEN]; /* of which few are touched as a rule */
+
+    peek_begin(peek, conn);
+    return look(peek, conn, bytes, sizeof(bytes), 0);
+}
+
+gate_answer_t peek_look(peek_t *peek, conn_t *conn, int woken)
+{
+    return look(peek, conn, peek->bytes, peek->limits.size, woken);
 }
 
 int peek_mark(conn_t *conn, apr_size_t mark)

@@ -18,8 +18,9 @@
  * peek: looks at what a client has sent and nobody has read yet, with the
  * eyes of gate, and takes nothing of it.
  *
- * Threads: [listener].  It owns a buffer, which is good for one look at a
- * time, and changes nothing of a socket but its low-water mark.
+ * Threads: [listener]; new connections also the worker that accepts them.  It
+ * owns a buffer, which is good for one look of the listener at a time, and
+ * changes nothing of a socket but its low-water mark.
  */
 
 #ifndef EVENT_PEEK_H
@@ -36,8 +37,14 @@ peek_t *peek_create(const settings_t *settings, const server_rec *server,
                     apr_pool_t *pool);
 
 /* The next look at conn is the first one at what it asks for now.
- * [listener] */
+ * [owner] */
 void peek_begin(const peek_t *peek, conn_t *conn);
+
+/*
+ * peek_begin, and a look at no more than a usual request's worth: whatever it
+ * says to wait for may be there already. [owner]
+ */
+gate_answer_t peek_first(const peek_t *peek, conn_t *conn);
 
 /*
  * Look at what there is. woken: the socket was said to have as much as was
@@ -47,7 +54,7 @@ void peek_begin(const peek_t *peek, conn_t *conn);
 gate_answer_t peek_look(peek_t *peek, conn_t *conn, int woken);
 
 /* Have the socket be readable when there are so many bytes: 0 if that cannot
- * be. [listener] */
+ * be. [owner] */
 int peek_mark(conn_t *conn, apr_size_t mark);
 
 #endif /* EVENT_PEEK_H */

@@ -84,11 +84,37 @@ static struct {
     apr_time_t due;           /* when the next will have */
     int waiting;              /* status_heads */
     apr_status_t error;       /* why the poll set has refused one */
+    const char *meanwhile;    /* what a client does while it is being parked:
+                               * says that, or "" leaves; the listener sees
+                               * it, once */
 } say;
 
 static apr_time_t our_now(void)
 {
     return START;
+}
+
+/* The worker that parks one has not armed it yet. */
+static int has_event(parked_t *parked)
+{
+    const char *what = say.meanwhile;
+    size_t len = what != NULL ? strlen(what) : 0;
+
+    if (what == NULL) {
+        return 0;
+    }
+    say.meanwhile = NULL;
+    if (len == 0) {
+        shutdown(client, SHUT_RDWR);
+    }
+    else {
+        ck_assert_int_eq(write(client, what, len), len);
+    }
+    say.armed = 0;
+    heads_wait_on(heads, CONN_OF_PARKED(parked), START);
+    say.armed = 1;
+    ck_assert_int_eq(seen.closed, 0);
+    return seen.again == 0;
 }
 
 int parking_put(parking_t *parking, parked_t **parked, int tag,
@@ -102,6 +128,10 @@ int parking_put(parking_t *parking, parked_t **parked, int tag,
     (*parked)->tag = seen.tag = tag;
     (*parked)->timeout = seen.time = timeout;
     (*parked)->until = now + timeout;
+    if (has_event(*parked)) {
+        seen.tag = -1;
+        return 0;
+    }
     *parked = NULL;
     return 1;
 }
@@ -411,6 +441,48 @@ START_TEST(who_has_left_already_is_closed)
     ck_assert(admit(NULL));
     ck_assert_int_eq(seen.closed, 1);
     ck_assert_int_eq(seen.tag, -1);
+}
+END_TEST
+
+/* By the worker that has accepted it, while the listener has its event. */
+START_TEST(who_asks_while_being_parked_is_handed_over)
+{
+    say.meanwhile = HEAD "\r\n";
+    ck_assert(!admit(NULL));
+    ck_assert_int_eq(seen.tag, -1);
+    ck_assert_int_eq(conn.counted, STATUS_NONE);
+    ck_assert_int_eq(heads_young(heads), 0);
+    ck_assert_int_eq(low_water(), 1);
+}
+END_TEST
+
+START_TEST(who_begins_while_being_parked_is_parked_anew)
+{
+    say.meanwhile = HEAD;
+    ck_assert(admit(NULL));
+    ck_assert_int_eq(seen.tag, BEGUN);
+    ck_assert_int_eq(seen.time, 20 * SEC);
+    ck_assert_int_eq(heads_young(heads), 0);
+    ck_assert_int_eq(low_water(), strlen(HEAD) + 1);
+}
+END_TEST
+
+START_TEST(who_leaves_while_being_parked_is_closed_once)
+{
+    say.meanwhile = "";
+    ck_assert(admit(NULL));
+    ck_assert_int_eq(seen.closed, 1);
+    ck_assert_int_eq(heads_young(heads), 0);
+}
+END_TEST
+
+START_TEST(who_goes_on_while_being_parked_stays)
+{
+    says(HEAD);
+    say.meanwhile = "X: 1\r\n";
+    ck_assert(admit(NULL));
+    ck_assert_int_eq(seen.tag, BEGUN);
+    ck_assert_int_eq(seen.again, 1);
 }
 END_TEST
 
@@ -841,6 +913,10 @@ static Suite *suite(void)
     tcase_add_test(tc, who_has_begun_has_head_timeout);
     tcase_add_test(tc, a_shorter_timeout_counts);
     tcase_add_test(tc, who_has_left_already_is_closed);
+    tcase_add_test(tc, who_asks_while_being_parked_is_handed_over);
+    tcase_add_test(tc, who_begins_while_being_parked_is_parked_anew);
+    tcase_add_test(tc, who_leaves_while_being_parked_is_closed_once);
+    tcase_add_test(tc, who_goes_on_while_being_parked_stays);
     tcase_add_test(tc, nobody_is_looked_at_without_a_gate);
     suite_add_tcase(s, tc);
 

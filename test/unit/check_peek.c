@@ -289,6 +289,32 @@ START_TEST(a_record_is_waited_for)
 }
 END_TEST
 
+/* More than is looked at first: what is waited for is there already. */
+START_TEST(the_first_look_sees_a_usual_head)
+{
+    gate_answer_t answer;
+    char field[HEAD_SEEN + 10];
+
+    says("GET / HTTP/1.1\r\n");
+    answer = peek_first(peek, &conn);
+    ck_assert_int_eq(answer.verdict, GATE_WAIT);
+    ck_assert_int_eq(answer.stage, GATE_FIELDS);
+    ck_assert_uint_eq(conn.head.len, 16);
+    memset(field, 'a', sizeof(field));
+    field[100] = ':';
+    sends(field, HEAD_SEEN - 10);
+    says("\r\nb: ");
+    sends(field, 100);
+    answer = peek_first(peek, &conn);
+    ck_assert_int_eq(answer.verdict, GATE_WAIT);
+    ck_assert_uint_eq(conn.head.len, HEAD_SEEN);
+    ck_assert_uint_le(answer.mark, HEAD_SEEN + 100);
+    says("\r\n\r\n");
+    ck_assert_int_eq(peek_look(peek, &conn, 1).verdict, GATE_READY);
+    ck_assert_uint_eq(conn.head.len, 16 + HEAD_SEEN - 10 + 5 + 100 + 4);
+}
+END_TEST
+
 /* Whatever a new connection might be. */
 START_TEST(a_kept_connection_is_what_it_was)
 {
@@ -363,6 +389,7 @@ static Suite *suite(void)
     tcase_add_test(tc, a_mark_that_cannot_be_set_is_not_kept);
     tcase_add_test(tc, tls_only_where_a_module_has_it);
     tcase_add_loop_test(tc, a_record_is_waited_for, 0, 5);
+    tcase_add_test(tc, the_first_look_sees_a_usual_head);
     tcase_add_test(tc, a_kept_connection_is_what_it_was);
     tcase_add_loop_test(tc, the_strictest_of_all_servers, 0, VHOSTS);
     tcase_add_test(tc, no_limit_is_not_strict);

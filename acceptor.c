@@ -16,10 +16,7 @@
 
 /* acceptor: see acceptor.h */
 
-#include <poll.h>
-
-#include "apr_poll.h"
-#include "apr_portable.h"
+#include "apr_thread_mutex.h"
 
 #include "ap_listen.h"
 #include "http_log.h"
@@ -28,77 +25,79 @@
 #include "acceptor.h"
 #include "clock.h"
 #include "conn.h"
+#include "doors.h"
 #include "heads.h"
 #include "quota.h"
 #include "shortage.h"
-#include "siblings.h"
 
 APLOG_USE_MODULE(mpm_event);
 
-/* Accepted from one socket before others have their turn. */
-#define BATCH 64
+/*
+ * Ready again so soon, a socket has more than one connection waiting: then its
+ * door goes to the workers. They leave it alone for longer while they are
+ * behind, and so does the listener.
+ */
+#define BURST 50                          /* microseconds */
+#define BURST_BEHIND apr_time_from_msec(5)
 
-/* Ready again so soon, a socket has more than one connection waiting. */
-#define BURST 50 /* microseconds */
+/* A worker that has a door takes one connection, and one more for so many
+ * entries that wait, as they wait before the door's next turn. */
+#define SHARE 4
+#define TAKE_MAX 16
 
 /* A backlog's worth: taken from each socket before it is closed. */
 #define EMPTY_MAX 512
 
-typedef struct door_t {
-    parking_kind_e kind; /* const; first, as parking wants it */
-    ap_listen_rec *lr;   /* const; NULL: siblings knock here */
-    apr_pollfd_t pfd;    /* const */
-    int batch;           /* listener: to accept at the next event */
-    apr_time_t at;       /* listener: when the last one was */
-} door_t;
+/* Of take: not now. */
+#define SHUT APR_EOF
 
 struct acceptor_t {
-    runtime_t *runtime;       /* const */
-    door_t *doors;            /* const */
-    int num_doors;            /* const */
-    door_t knocker;           /* const; not one of them */
-    siblings_t *siblings;     /* const; NULL: all are told of everybody */
-    int watching;             /* listener: the doors are in the poll set */
-    int closed;               /* listener */
-    int max_conns;            /* const; MaxConnectionsPerChild, 0: any */
-    int accepted;             /* listener; counted up to max_conns */
-    shortage_t shortage;      /* listener: of descriptors or memory */
-    atomic_int full;          /* listener writes, workers read: paused
-                               * because of the rule */
+    runtime_t *runtime;  /* const */
+    int max_conns;       /* const; MaxConnectionsPerChild, 0: any */
+    shortage_t shortage; /* listener: of descriptors or memory */
+    atomic_int full;     /* listener writes, workers read: paused because of
+                          * the rule */
+
+    apr_thread_mutex_t *lock; /* const */
+    doors_t *doors;           /* under lock, but for what any may ask */
+    int accepted;             /* under lock; counted up to max_conns */
+    int closed;               /* under lock; the listener writes */
 };
 
-acceptor_t *acceptor_create(runtime_t *runtime, ap_listen_rec *listeners,
-                            int max_conns, apr_pool_t *pool)
+apr_status_t acceptor_create(acceptor_t **acceptor, runtime_t *runtime,
+                             ap_listen_rec *listeners, int max_conns,
+                             apr_pool_t *pool)
 {
     acceptor_t *a = apr_pcalloc(pool, sizeof(*a));
-    ap_listen_rec *lr;
-    int i = 0;
+    apr_status_t rv;
 
-    for (lr = listeners; lr != NULL; lr = lr->next) {
-        a->num_doors++;
+    rv = apr_thread_mutex_create(&a->lock, APR_THREAD_MUTEX_DEFAULT, pool);
+    if (rv != APR_SUCCESS) {
+        return rv;
     }
-    a->doors = apr_pcalloc(pool, sizeof(*a->doors) * a->num_doors);
-    for (lr = listeners; lr != NULL; lr = lr->next) {
-        door_t *door = &a->doors[i++];
-
-        door->kind = PARKING_LISTENER;
-        door->lr = lr;
-        door->pfd.p = pool;
-        door->pfd.desc_type = APR_POLL_SOCKET;
-        door->pfd.desc.s = lr->sd;
-        door->pfd.reqevents = APR_POLLIN;
-        door->pfd.client_data = door;
-        door->batch = 1;
-        /* Several children are told of one connection; one gets it. */
-        apr_socket_opt_set(lr->sd, APR_SO_NONBLOCK, 1);
-    }
-    a->knocker.kind = PARKING_LISTENER;
-    a->siblings = siblings_create(runtime, &a->knocker, pool);
+    a->doors = doors_create(runtime, listeners, pool);
     a->runtime = runtime;
     a->max_conns = max_conns > 0 ? max_conns : 0;
     shortage_init(&a->shortage);
     atomic_init(&a->full, 1);
-    return a;
+    *acceptor = a;
+    return APR_SUCCESS;
+}
+
+static void lock(acceptor_t *a)
+{
+    apr_thread_mutex_lock(a->lock);
+}
+
+static void unlock(acceptor_t *a)
+{
+    apr_thread_mutex_unlock(a->lock);
+}
+
+/* A worker that has a door is as good as idle. */
+static int idle_workers(const acceptor_t *a)
+{
+    return fdqueue_idle(a->runtime->queue, doors_out(a->doors));
 }
 
 static int admits(const acceptor_t *a)
@@ -106,7 +105,7 @@ static int admits(const acceptor_t *a)
     const runtime_t *rt = a->runtime;
 
     return acceptor_rule(status_limited_conns(&rt->status),
-                         fdqueue_idle(rt->queue) - heads_young(rt->heads),
+                         idle_workers(a) - heads_young(rt->heads),
                          rt->settings->threads_per_child,
                          rt->settings->async_factor);
 }
@@ -145,7 +144,8 @@ static int is_passing(apr_status_t rv)
         ;
 }
 
-/* This child has taken all the connections it may, and need take no more. */
+/* This child has taken all the connections it may, and need take no more.
+ * Under the lock. */
 static int is_done(const acceptor_t *a)
 {
     return a->max_conns > 0 && a->accepted >= a->max_conns
@@ -155,7 +155,7 @@ static int is_done(const acceptor_t *a)
 /*
  * One more for MaxConnectionsPerChild. Another child is asked for in time,
  * and until it is there this one goes on, as otherwise there might be nobody
- * to accept; what is too many is not kept alive.
+ * to accept; what is too many is not kept alive. Under the lock.
  */
 static void count_conn(acceptor_t *a, conn_t *conn)
 {
@@ -172,172 +172,230 @@ static void count_conn(acceptor_t *a, conn_t *conn)
     }
 }
 
-/* Accept one and hand it over, or close it at once if its client has too
- * many: APR_SUCCESS, or why there is none. */
-static apr_status_t accept_one(acceptor_t *a, ap_listen_rec *lr)
+/* Under the lock: accept into pool, which *conn has then. *conn is NULL if it
+ * was closed at once, as its client has too many. */
+static apr_status_t accept_into(acceptor_t *a, const ap_listen_rec *lr,
+                                apr_pool_t *pool, conn_t **conn)
 {
     runtime_t *rt = a->runtime;
     apr_socket_t *csd;
-    apr_pool_t *pool;
-    conn_t *conn;
-    fdqueue_entry_t *entry;
     int client;
-    apr_status_t rv = ptrans_take(rt->ptrans, &pool);
+    apr_status_t rv = apr_socket_accept(&csd, lr->sd, pool);
 
     if (rv != APR_SUCCESS) {
         return rv;
     }
-    rv = apr_socket_accept(&csd, lr->sd, pool);
-    if (rv != APR_SUCCESS) {
-        ptrans_put(rt->ptrans, &pool);
-        return rv;
-    }
-    shortage_eases(&a->shortage);
     client = quota_enter(rt, csd);
     if (client == CLIENTS_REFUSED) {
         apr_socket_close(csd);
-        ptrans_put(rt->ptrans, &pool);
         return APR_SUCCESS;
     }
-    conn = conn_make(rt, pool, csd);
-    conn->client = client;
+    *conn = conn_make(rt, pool, csd);
+    (*conn)->client = client;
     if (a->max_conns > 0) {
-        count_conn(a, conn);
+        count_conn(a, *conn);
     }
-    if (heads_admit(rt->heads, &conn, lr->protocol)) {
-        return APR_SUCCESS;
-    }
-    entry = &conn->entry;
-    CONN_GIVE(conn, CONN_OWNER_LISTENER, CONN_OWNER_QUEUE);
-    fdqueue_push(rt->queue, &entry, FDQUEUE_NOW);
     return APR_SUCCESS;
 }
 
-static void watch(acceptor_t *a, int on)
+/* Accept one, closing or not: APR_SUCCESS and *conn as above, SHUT, or why
+ * there is none. */
+static apr_status_t take(acceptor_t *a, const ap_listen_rec *lr,
+                         int (*may)(const acceptor_t *), conn_t **conn)
 {
-    int i;
+    apr_pool_t *pool;
+    apr_status_t rv = ptrans_take(a->runtime->ptrans, &pool);
 
-    for (i = 0; i < a->num_doors; i++) {
-        apr_status_t rv
-            = on ? parking_watch(a->runtime->parking, &a->doors[i].pfd,
-                                 a->siblings != NULL)
-                 : parking_unwatch(a->runtime->parking, &a->doors[i].pfd);
-
-        if (rv != APR_SUCCESS) {
-            ap_log_error(APLOG_MARK, APLOG_CRIT, rv, a->runtime->server,
-                         "cannot %s listening on %pI",
-                         on ? "start" : "stop", a->doors[i].lr->bind_addr);
-        }
+    *conn = NULL;
+    if (rv != APR_SUCCESS) {
+        return rv;
     }
-    a->watching = on;
-    status_accepting(&a->runtime->status, on);
-    if (a->siblings != NULL) {
-        siblings_listen(a->siblings, a->runtime->parking, on);
-        /* We may have been the only one who was told of who waits now. */
-        if (!on && acceptor_is_wanted(a)) {
-            siblings_knock(a->siblings);
-        }
+    lock(a);
+    rv = may(a) ? accept_into(a, lr, pool, conn) : SHUT;
+    unlock(a);
+    if (*conn == NULL) {
+        ptrans_put(a->runtime->ptrans, &pool);
+    }
+    return rv;
+}
+
+/* Has it asked for something, so that it is the caller's? NULL: no. */
+static conn_t *admit(acceptor_t *a, conn_t *conn, const ap_listen_rec *lr)
+{
+    return conn != NULL && !heads_admit(a->runtime->heads, &conn, lr->protocol)
+               ? conn
+               : NULL;
+}
+
+static void hand_over(acceptor_t *a, conn_t *conn)
+{
+    if (conn != NULL) {
+        fdqueue_entry_t *entry = &conn->entry;
+
+        CONN_GIVE(conn, CONN_OWNER_LISTENER, CONN_OWNER_QUEUE);
+        fdqueue_push(a->runtime->queue, &entry, FDQUEUE_NOW);
     }
 }
 
-/* Does another child have clearly fewer connections, so that he should have
- * the next one? */
-static int is_ahead(const acceptor_t *a)
+/* Under the lock. */
+static int may_take(const acceptor_t *a)
 {
-    return a->siblings != NULL
-           && siblings_have_fewer(a->siblings,
-                                  status_conns(&a->runtime->status));
+    return doors_are_open(a->doors) && !is_done(a) && admits(a);
 }
 
-/* The kernel wakes whoever has watched longest: let that be another. */
-static void move_behind(acceptor_t *a, door_t *door)
+/* Should another child have the next one? In a burst each child takes them as
+ * fast as it is through with others, and nobody is ahead for long. */
+static int is_ahead(const acceptor_t *a, int burst)
 {
-    parking_unwatch(a->runtime->parking, &door->pfd);
-    if (parking_watch(a->runtime->parking, &door->pfd, 1) != APR_SUCCESS) {
-        watch(a, 0); /* the review after this turn tries again */
-    }
+    return (!burst || fdqueue_waiting(a->runtime->queue) > SHARE)
+           && doors_are_ahead(a->doors);
 }
 
 /*
- * Most often one connection comes at a time, and to look for a second one
- * would be in vain: more are looked for when the socket is ready again at
- * once, and by a child that has more to do anyway.
+ * Most often one connection comes at a time. Where more come the workers do
+ * better by themselves: who is through with one connection accepts the next,
+ * and nobody is woken for it. What fails, fails here too, and here it is seen
+ * to.
  */
 static void accept_at(acceptor_t *a, door_t *door, apr_time_t now)
 {
-    int burst = now - door->at < BURST
-                || fdqueue_waiting(a->runtime->queue) > 0;
-    int n, max = burst ? door->batch : 1;
+    fdqueue_t *queue = a->runtime->queue;
+    apr_interval_time_t time
+        = fdqueue_waiting(queue) > 0 ? BURST_BEHIND : BURST;
+    fdqueue_entry_t *entry = NULL;
+    conn_t *conn;
+    apr_status_t rv;
+    int burst;
 
+    lock(a);
+    if (door->out || doors_hear(a->doors, door)) {
+        unlock(a);
+        return;
+    }
+    burst = now - door->at < time;
+    if (doors_are_open(a->doors) && is_ahead(a, burst)) {
+        doors_move_behind(a->doors, door);
+    }
+    else if (burst && !shortage_is_on(&a->shortage) && may_take(a)) {
+        entry = doors_send_out(a->doors, door);
+    }
     door->at = now;
-    door->batch = max < BATCH ? 2 * max : BATCH;
-    for (n = 0; n < max; n++) {
-        apr_status_t rv;
-
-        if (!a->watching || is_done(a) || !admits(a)
-            || shortage_pauses(&a->shortage, now)) {
-            return;
-        }
-        if (is_ahead(a)) {
-            move_behind(a, door);
-            max = n + 1;
-            door->batch = 1;
-        }
-        rv = accept_one(a, door->lr);
-        if (rv == APR_SUCCESS) {
-            continue;
-        }
-        if (!is_passing(rv)) {
-            begin_pause(a, rv, now);
-            return;
-        }
-        if (APR_STATUS_IS_EAGAIN(rv)) {
-            door->batch = 1;
-            return;
-        }
+    unlock(a);
+    if (entry != NULL) {
+        fdqueue_push(queue, &entry, FDQUEUE_NOW);
+        return;
+    }
+    if (shortage_pauses(&a->shortage, now)) {
+        return;
+    }
+    rv = take(a, door->lr, may_take, &conn);
+    if (rv == APR_SUCCESS) {
+        shortage_eases(&a->shortage);
+        hand_over(a, admit(a, conn, door->lr));
+    }
+    else if (rv != SHUT && !is_passing(rv)) {
+        begin_pause(a, rv, now);
     }
 }
 
 void acceptor_accept(acceptor_t *a, void *data, apr_time_t now)
 {
-    door_t *door = data;
-    int i;
+    accept_at(a, data, now);
+}
 
-    if (door != &a->knocker) {
-        accept_at(a, door, now);
-        return;
+/* Nobody is left at a door, or rv says why nobody can be taken: the poll set
+ * watches it again, if it may. */
+static void bring_back(acceptor_t *a, door_t *door, apr_status_t rv)
+{
+    lock(a);
+    /* Not EAGAIN: the listener is to see it, too, and see to it. */
+    door->at = rv == APR_SUCCESS || APR_STATUS_IS_EAGAIN(rv) ? clock_now() : 0;
+    doors_bring_back(a->doors, door);
+    if (!doors_are_open(a->doors)) {
+        parking_wake(a->runtime->parking);
     }
-    /*
-     * Several may have knocked, and more may wait than we can take: watched
-     * anew, a socket with somebody waiting is ready, and stays so for us
-     * until it is not or we stop watching, and then knock.
-     */
-    siblings_answer(a->siblings);
-    for (i = 0; i < a->num_doors && a->watching; i++) {
-        move_behind(a, &a->doors[i]);
+    unlock(a);
+}
+
+/* How many to take in one turn: no more than there are workers, us among
+ * them. */
+static int turn_of(const acceptor_t *a)
+{
+    int most = idle_workers(a);
+    int n = 1 + fdqueue_waiting(a->runtime->queue) / SHARE;
+
+    most = most < TAKE_MAX ? most : TAKE_MAX;
+    n = n < most ? n : most;
+    return n > 1 ? n : 1;
+}
+
+conn_t *acceptor_take(acceptor_t *a, fdqueue_entry_t *entry)
+{
+    door_t *door = DOOR_OF_ENTRY(entry);
+    const ap_listen_rec *lr = door->lr;
+    int left = turn_of(a);
+    int waiting = 0;
+    conn_t *mine = NULL;
+
+    while (left > 0) {
+        int ahead = is_ahead(a, 1);
+        conn_t *conn;
+        apr_status_t rv = take(a, lr, may_take, &conn);
+
+        left = rv == APR_SUCCESS && !ahead ? left - 1 : 0;
+        if (rv != APR_SUCCESS || ahead) {
+            bring_back(a, door, rv);
+        }
+        else if (left == 0) {
+            /* The next one need not wait for us to run this one. */
+            fdqueue_push(a->runtime->queue, &entry, FDQUEUE_NOW);
+        }
+        if (conn != NULL) {
+            conn = admit(a, conn, lr);
+            waiting |= conn == NULL;
+        }
+        if (mine != NULL) {
+            hand_over(a, conn);
+        }
+        else if (conn != NULL) {
+            CONN_GIVE(conn, CONN_OWNER_LISTENER, CONN_OWNER_WORKER);
+            mine = conn;
+        }
     }
-    if (!a->watching) {
-        siblings_knock(a->siblings);
+    if (waiting) {
+        parking_wake(a->runtime->parking); /* there may be too many of them */
     }
+    return mine;
+}
+
+/* Under the lock: whether the rule says so or not. */
+static int may_empty(const acceptor_t *a)
+{
+    return !is_done(a); /* who is relieved has siblings for what is left */
+}
+
+/* Under the lock: what is more is a sibling's. */
+static int may_share(const acceptor_t *a)
+{
+    return !is_done(a) && admits(a);
 }
 
 void acceptor_empty(acceptor_t *a, int all)
 {
+    door_t *door;
     int i, n;
 
-    /* One that is relieved has siblings for what is left. */
-    for (i = 0; i < a->num_doors && !a->closed && !is_done(a); i++) {
+    for (i = 0; !a->closed && (door = doors_get(a->doors, i)) != NULL; i++) {
         for (n = 0; n < EMPTY_MAX; n++) {
-            apr_status_t rv;
+            conn_t *conn;
+            apr_status_t rv
+                = take(a, door->lr, all ? may_empty : may_share, &conn);
 
-            if (!all && !admits(a)) {
-                break; /* a sibling will take it */
-            }
-            rv = accept_one(a, a->doors[i].lr);
             if (rv != APR_SUCCESS && !APR_STATUS_IS_EINTR(rv)
                 && !APR_STATUS_IS_ECONNABORTED(rv)) {
                 break;
             }
+            hand_over(a, admit(a, conn, door->lr));
         }
     }
 }
@@ -346,32 +404,52 @@ void acceptor_empty(acceptor_t *a, int all)
 static void rest(acceptor_t *a)
 {
     atomic_store(&a->full, 0);
-    if (a->watching) {
-        watch(a, 0);
+    if (doors_are_open(a->doors)) {
+        doors_open(a->doors, 0);
         ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, a->runtime->server,
                      "resting: %d connections left",
                      status_conns(&a->runtime->status));
     }
 }
 
-void acceptor_review(acceptor_t *a, apr_time_t now)
+/* Take connections from now on. */
+static void resume(acceptor_t *a)
+{
+    ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, a->runtime->server,
+                 APLOGNO(00457) "Accepting new connections: %d active "
+                 "conns, %d idle workers",
+                 status_limited_conns(&a->runtime->status), idle_workers(a));
+    doors_open(a->doors, 1);
+}
+
+/* Take none. */
+static void halt(acceptor_t *a)
 {
     const runtime_t *rt = a->runtime;
-    int open;
+    int idle = idle_workers(a);
 
-    if (a->closed) {
-        return;
+    doors_open(a->doors, 0);
+    if (!atomic_load(&a->full)) {
+        return; /* a shortage, of which begin_pause has told */
     }
-    if (is_done(a)) {
-        runtime_request_stop(a->runtime, RUNTIME_DRAIN, 0);
-        return;
+    if (idle == 0) {
+        ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, rt->server,
+                     "All workers are busy, not accepting new conns in "
+                     "this process");
     }
-    end_shortage(a, now);
-    if (atomic_load(&rt->resting)) {
-        rest(a);
-        return;
+    else {
+        ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, rt->server,
+                     "Too many open connections (%d), not accepting new "
+                     "conns in this process",
+                     status_limited_conns(&rt->status));
     }
-    open = admits(a);
+}
+
+/* As the rule says now. Under the lock. */
+static void follow_rule(acceptor_t *a, apr_time_t now)
+{
+    int open = admits(a);
+
     if (!open) {
         /*
          * Race with a worker that becomes idle: either it sees this word
@@ -384,33 +462,33 @@ void acceptor_review(acceptor_t *a, apr_time_t now)
         atomic_store(&a->full, 0);
     }
     open = open && !shortage_pauses(&a->shortage, now);
-    if (open && !a->watching) {
-        ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, rt->server,
-                     APLOGNO(00457) "Accepting new connections: %d active "
-                     "conns, %d idle workers",
-                     status_limited_conns(&rt->status),
-                     fdqueue_idle(rt->queue));
-        watch(a, 1);
+    if (open && !doors_are_open(a->doors)) {
+        resume(a);
     }
-    else if (!open && a->watching) {
-        int idle = fdqueue_idle(rt->queue);
+    else if (!open && doors_are_open(a->doors)) {
+        halt(a);
+    }
+}
 
-        watch(a, 0);
-        if (!atomic_load(&a->full)) {
-            return; /* a shortage, of which begin_pause has told */
-        }
-        if (idle == 0) {
-            ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, rt->server,
-                         "All workers are busy, not accepting new conns in "
-                         "this process");
+void acceptor_review(acceptor_t *a, apr_time_t now)
+{
+    if (a->closed) {
+        return;
+    }
+    lock(a);
+    if (is_done(a)) {
+        runtime_request_stop(a->runtime, RUNTIME_DRAIN, 0);
+    }
+    else {
+        end_shortage(a, now);
+        if (atomic_load(&a->runtime->resting)) {
+            rest(a);
         }
         else {
-            ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, rt->server,
-                         "Too many open connections (%d), not accepting new "
-                         "conns in this process",
-                         status_limited_conns(&rt->status));
+            follow_rule(a, now);
         }
     }
+    unlock(a);
 }
 
 int acceptor_is_short(const acceptor_t *a)
@@ -425,17 +503,8 @@ int acceptor_is_full(const acceptor_t *a)
 
 int acceptor_is_wanted(const acceptor_t *a)
 {
-    int i;
-
-    for (i = 0; i < a->num_doors && !a->closed; i++) {
-        struct pollfd fd = {-1, POLLIN, 0};
-
-        if (apr_os_sock_get(&fd.fd, a->doors[i].lr->sd) == APR_SUCCESS
-            && poll(&fd, 1, 0) > 0) {
-            return 1;
-        }
-    }
-    return 0;
+    /* Only we close them. */
+    return !a->closed && doors_are_wanted(a->doors);
 }
 
 apr_time_t acceptor_due(const acceptor_t *a)
@@ -452,18 +521,12 @@ void acceptor_nudge(acceptor_t *a)
 
 void acceptor_close(acceptor_t *a)
 {
-    int i;
-
     if (a->closed) {
         return;
     }
-    if (a->watching) {
-        watch(a, 0);
-    }
+    lock(a);
     a->closed = 1;
     atomic_store(&a->full, 0);
-    for (i = 0; i < a->num_doors; i++) {
-        a->doors[i].lr->active = 0;
-        apr_socket_close(a->doors[i].lr->sd);
-    }
+    doors_close(a->doors);
+    unlock(a);
 }

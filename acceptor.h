@@ -18,9 +18,12 @@
  * acceptor: the listening sockets: when this child takes connections, and
  * taking them.
  *
- * Threads: [listener]; workers only ask whether the listener should look
- * again.  It owns this child's copies of the listening sockets and their
- * entries in the poll set.
+ * The listener accepts as long as clients come one by one.  When more wait it
+ * sends the door out, as an entry of the fdqueue, and workers accept by
+ * themselves until nobody waits any more.
+ *
+ * Threads: [listener]; [worker] takes, and asks whether the listener should
+ * look again.  It owns the doors and the lock that they are used under.
  */
 
 #ifndef EVENT_ACCEPTOR_H
@@ -31,6 +34,7 @@
 #include "runtime.h"
 
 typedef struct acceptor_t acceptor_t;
+struct conn_t;
 
 /*
  * The rule of AsyncRequestWorkerFactor: with conns connections that count
@@ -42,13 +46,22 @@ static inline int acceptor_rule(int conns, int idle, int threads,
     return idle > 0 && conns < threads + factor * idle;
 }
 
-/* An acceptor for listeners that accepts nothing yet. [main] */
-acceptor_t *acceptor_create(runtime_t *runtime, ap_listen_rec *listeners,
-                            int max_conns, apr_pool_t *pool);
+/* An acceptor for listeners that accepts nothing yet. Errors of making a
+ * mutex. [main] */
+apr_status_t acceptor_create(acceptor_t **acceptor, runtime_t *runtime,
+                             ap_listen_rec *listeners, int max_conns,
+                             apr_pool_t *pool);
 
-/* Accept what waits at a socket that is ready, as far as the rule and
+/* A socket is ready: accept, or have workers do so, as far as the rule and
  * MaxConnectionsPerChild go. data is the event's. [listener] */
 void acceptor_accept(acceptor_t *acceptor, void *data, apr_time_t now);
+
+/*
+ * A door's entry was popped: accept there, and pass the entry on. Returns a
+ * connection that is the caller's to run, or NULL; others are handed over.
+ * [worker]
+ */
+struct conn_t *acceptor_take(acceptor_t *acceptor, fdqueue_entry_t *entry);
 
 /* Pause or resume as the rule says now, and as the parent says whether this
  * child rests; start the first time. [listener] */

@@ -234,14 +234,15 @@ static apr_status_t build_rooms(child_t *child)
                != APR_SUCCESS
         || (rv = apr_threadkey_private_create(&rt->running, NULL, pool))
                != APR_SUCCESS
-        || (rv = pod_create(&rt->pod, start->pod, pool)) != APR_SUCCESS) {
+        || (rv = pod_create(&rt->pod, start->pod, pool)) != APR_SUCCESS
+        || (rv = acceptor_create(&rt->acceptor, rt, start->listeners,
+                                 ap_max_requests_per_child, pool))
+               != APR_SUCCESS) {
         ap_log_error(APLOG_MARK, APLOG_ALERT, rv, start->server,
                      APLOGNO(03102) "cannot build the runtime of this child");
         return rv;
     }
     rt->heads = heads_create(rt, pool);
-    rt->acceptor = acceptor_create(rt, start->listeners,
-                                   ap_max_requests_per_child, pool);
     ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, start->server,
                  APLOGNO(02471) "using %s", parking_method(rt->parking));
     child->runtime = rt;

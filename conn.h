@@ -17,12 +17,12 @@
 /*
  * conn: one connection and its state machine.
  *
- * A connection has exactly one owner at a time: the listener (accepting),
- * the fdqueue, a worker, parking, a module (held), leaving.  Only the owner
+ * A connection has exactly one owner at a time: who accepts it, the fdqueue,
+ * a worker, parking, a module (held), leaving.  Only the owner
  * touches its fields.  What a state means for whom stands in one table,
  * conn_row().
  *
- * Threads: [listener] makes one, [worker] runs and closes it.
+ * Threads: [listener] or [worker] makes one, [worker] runs and closes it.
  */
 
 #ifndef EVENT_CONN_H
@@ -66,7 +66,7 @@ typedef enum {
 
 /* Who may touch a connection. */
 typedef enum {
-    CONN_OWNER_LISTENER,
+    CONN_OWNER_LISTENER, /* or the worker that has accepted it */
     CONN_OWNER_QUEUE,
     CONN_OWNER_WORKER,
     CONN_OWNER_PARKING,

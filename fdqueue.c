@@ -319,11 +319,12 @@ apr_time_t fdqueue_due(fdqueue_t *queue)
     return crew_due(queue->crew);
 }
 
-int fdqueue_idle(const fdqueue_t *queue)
+int fdqueue_idle(const fdqueue_t *queue, int errands)
 {
     int waiting = atomic_load(&queue->waiting) - atomic_load(&queue->soon);
     int busy = atomic_load(&queue->busy);
-    int idle = crew_joined(queue->crew) - busy - (waiting > 0 ? waiting : 0);
+    int idle = crew_joined(queue->crew) - busy + errands
+               - (waiting > 0 ? waiting : 0);
 
     return idle > 0 ? idle : 0;
 }

@@ -33,13 +33,13 @@
 #include "apr_time.h"
 
 /* Worth a look after this: a client nearby has closed by then. */
-#define LEAVING_SOON apr_time_from_msec(3)
+#define LEAVING_SOON apr_time_from_msec(10)
 
 /* Not to be left unwatched for longer than about twice this. */
-#define LEAVING_LONG apr_time_from_msec(10)
+#define LEAVING_LONG apr_time_from_msec(20)
 
 /* About so many at most; others are parked at once. */
-#define LEAVING_MAX 64
+#define LEAVING_MAX 256
 
 typedef struct leaving_t leaving_t;
 

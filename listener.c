@@ -210,7 +210,7 @@ static void make_room(listener_t *l)
     runtime_t *rt = l->runtime;
     int conns = status_limited_conns(&rt->status);
     int is_short = acceptor_is_short(rt->acceptor);
-    int busy = fdqueue_idle(rt->queue) == 0 && fdqueue_waiting(rt->queue) > 0
+    int busy = fdqueue_idle(rt->queue, 0) == 0 && fdqueue_waiting(rt->queue) > 0
                && conns >= rt->settings->threads_per_child;
     int n;
 

@@ -49,8 +49,9 @@ struct worker_t;
 
 /* What an fdqueue entry is embedded in. */
 enum {
-    RUNTIME_CONN, /* a conn_t */
-    RUNTIME_TIMER /* a timers_entry_t */
+    RUNTIME_CONN,  /* a conn_t */
+    RUNTIME_TIMER, /* a timers_entry_t */
+    RUNTIME_DOOR   /* a listening socket, for acceptor_take */
 };
 
 typedef enum {

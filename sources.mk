@@ -15,6 +15,7 @@ EVENT_SOURCES = \
     listener.c \
     drain.c \
     acceptor.c \
+    doors.c \
     siblings.c \
     shortage.c \
     heads.c \

@@ -185,6 +185,9 @@ void *APR_THREAD_FUNC worker_main(apr_thread_t *thread, void *data)
         if (entry->kind == RUNTIME_TIMER) {
             run_timer(worker, (timers_entry_t *)entry);
         }
+        else if (entry->kind == RUNTIME_DOOR) {
+            run_conn(worker, acceptor_take(runtime->acceptor, entry));
+        }
         else {
             CONN_GIVE(CONN_OF_ENTRY(entry), CONN_OWNER_QUEUE,
                       CONN_OWNER_WORKER);

@@ -149,7 +149,7 @@ static void await_quiet(team_t *team, int handled)
     int idle = 0;
 
     while (team->handled < handled || idle != team->num_workers) {
-        idle = fdqueue_idle(team->queue);
+        idle = fdqueue_idle(team->queue, 0);
         MUST(idle >= 0 && idle <= team->num_workers);
         MUST(fdqueue_waiting(team->queue) >= 0);
         sched_yield();
@@ -328,7 +328,7 @@ static int pings(team_t *team, int num_pingers, int num_free, int count)
     }
     join_producers(pingers, num_pingers);
     /* Only those that block are busy, and they are. */
-    while (fdqueue_idle(team->queue) != num_free) {
+    while (fdqueue_idle(team->queue, 0) != num_free) {
         sched_yield();
     }
     pthread_barrier_wait(&team->together);

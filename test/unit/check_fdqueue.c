@@ -187,7 +187,7 @@ END_TEST
 
 static void assert_figures(int idle, int waiting)
 {
-    ck_assert_int_eq(fdqueue_idle(queue), idle);
+    ck_assert_int_eq(fdqueue_idle(queue, 0), idle);
     ck_assert_int_eq(fdqueue_waiting(queue), waiting);
 }
 

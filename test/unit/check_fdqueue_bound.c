@@ -548,7 +548,7 @@ static void create_with_idle(team_t *team, int processors)
     for (i = 0; i < 4; i++) {
         fdqueue_join(team->queue, i);
     }
-    ck_assert_int_eq(fdqueue_idle(team->queue), 4);
+    ck_assert_int_eq(fdqueue_idle(team->queue, 0), 4);
     review(team, 2 * FDQUEUE_SOON);
 }
 
@@ -566,20 +566,20 @@ START_TEST(what_waits_for_a_processor_needs_no_worker)
 
     create_with_idle(team, 8);
     push(team, 50);
-    ck_assert_int_eq(fdqueue_idle(team->queue), 0);
+    ck_assert_int_eq(fdqueue_idle(team->queue, 0), 0);
     pop(team, 24);
     review(team, FDQUEUE_SOON - 1);
     ck_assert_int_eq(fdqueue_waiting(team->queue), 26);
-    ck_assert_int_eq(fdqueue_idle(team->queue), 0);
+    ck_assert_int_eq(fdqueue_idle(team->queue, 0), 0);
     /* So long it took for 24: of 26 two need a worker. */
     review(team, 1);
-    ck_assert_int_eq(fdqueue_idle(team->queue), 2);
+    ck_assert_int_eq(fdqueue_idle(team->queue, 0), 2);
     pop(team, 1);
-    ck_assert_int_eq(fdqueue_idle(team->queue), 3);
+    ck_assert_int_eq(fdqueue_idle(team->queue, 0), 3);
     /* Slower: 1 in a time and a half. */
     review(team, FDQUEUE_SOON + FDQUEUE_SOON / 2);
     ck_assert_int_eq(fdqueue_waiting(team->queue), 25);
-    ck_assert_int_eq(fdqueue_idle(team->queue), 0);
+    ck_assert_int_eq(fdqueue_idle(team->queue, 0), 0);
 }
 END_TEST
 
@@ -592,11 +592,11 @@ START_TEST(no_pace_after_a_long_time)
     push(team, 50);
     pop(team, 40);
     review(team, FDQUEUE_SOON);
-    ck_assert_int_eq(fdqueue_idle(team->queue), 4);
+    ck_assert_int_eq(fdqueue_idle(team->queue, 0), 4);
     pop(team, 5);
     review(team, 2 * FDQUEUE_SOON);
     ck_assert_int_eq(fdqueue_waiting(team->queue), 5);
-    ck_assert_int_eq(fdqueue_idle(team->queue), 0);
+    ck_assert_int_eq(fdqueue_idle(team->queue, 0), 0);
 }
 END_TEST
 
@@ -611,16 +611,16 @@ START_TEST(no_pace_while_a_worker_blocks)
     pop(team, 40);
     review(team, FDQUEUE_SOON);
     ck_assert_ptr_nonnull(fdqueue_pop(team->queue, 1));
-    ck_assert_int_eq(fdqueue_idle(team->queue), 3);
+    ck_assert_int_eq(fdqueue_idle(team->queue, 0), 3);
     blocked = fdqueue_blocked(team->queue);
     atomic_store(&answer, TASKS_SLEEPS);
     review(team, BLOCK_TIME);
     ck_assert_int_eq(fdqueue_blocked(team->queue), blocked + 1);
-    ck_assert_int_eq(fdqueue_idle(team->queue), 0);
+    ck_assert_int_eq(fdqueue_idle(team->queue, 0), 0);
     /* Nor before it is known anew. */
     atomic_store(&answer, TASKS_RUNS);
     review(team, FDQUEUE_SOON - 1);
-    ck_assert_int_eq(fdqueue_idle(team->queue), 0);
+    ck_assert_int_eq(fdqueue_idle(team->queue, 0), 0);
 }
 END_TEST
 
@@ -639,7 +639,7 @@ START_TEST(closings_make_no_pace)
     pop(team, 20);
     push(team, 10);
     review(team, FDQUEUE_SOON);
-    ck_assert_int_eq(fdqueue_idle(team->queue), 0);
+    ck_assert_int_eq(fdqueue_idle(team->queue, 0), 0);
 }
 END_TEST
 
@@ -656,9 +656,9 @@ START_TEST(busy_is_busy)
         ck_assert_ptr_nonnull(fdqueue_pop(team->queue, i));
     }
     review(team, FDQUEUE_SOON);
-    ck_assert_int_eq(fdqueue_idle(team->queue), 1);
+    ck_assert_int_eq(fdqueue_idle(team->queue, 0), 1);
     ck_assert_ptr_nonnull(fdqueue_pop(team->queue, 0));
-    ck_assert_int_eq(fdqueue_idle(team->queue), 0);
+    ck_assert_int_eq(fdqueue_idle(team->queue, 0), 0);
 }
 END_TEST
 
@@ -670,7 +670,7 @@ START_TEST(without_a_bound_no_pace)
     push(team, 50);
     pop(team, 40);
     review(team, FDQUEUE_SOON);
-    ck_assert_int_eq(fdqueue_idle(team->queue), 0);
+    ck_assert_int_eq(fdqueue_idle(team->queue, 0), 0);
 }
 END_TEST
 

@@ -244,10 +244,10 @@ static void assert_one_each(int n)
 START_TEST(a_push_wakes_a_sleeper)
 {
     start_sleepers(0, 1);
-    ck_assert_int_eq(fdqueue_idle(queue), 1);
+    ck_assert_int_eq(fdqueue_idle(queue, 0), 1);
     push(7, _i);
     ck_assert_int_eq(join_sleeper(0), 7);
-    ck_assert_int_eq(fdqueue_idle(queue), 1);
+    ck_assert_int_eq(fdqueue_idle(queue, 0), 1);
     ck_assert_int_eq(num_signals, 1);
 }
 END_TEST
@@ -337,14 +337,14 @@ START_TEST(blocking_handlers_all_start)
     pthread_barrier_init(&barrier, NULL, MAX_WORKERS + 1);
     together = &barrier;
     start_sleepers(0, MAX_WORKERS);
-    ck_assert_int_eq(fdqueue_idle(queue), MAX_WORKERS);
+    ck_assert_int_eq(fdqueue_idle(queue, 0), MAX_WORKERS);
     for (i = 0; i < MAX_WORKERS; i++) {
         push(i, FDQUEUE_NOW);
     }
     /* Passed only if every worker has an entry and none has finished. */
     pthread_barrier_wait(&barrier);
     assert_one_each(MAX_WORKERS);
-    ck_assert_int_eq(fdqueue_idle(queue), MAX_WORKERS);
+    ck_assert_int_eq(fdqueue_idle(queue, 0), MAX_WORKERS);
     pthread_barrier_destroy(&barrier);
 }
 END_TEST

@@ -362,8 +362,9 @@ conn_t *acceptor_take(acceptor_t *a, fdqueue_entry_t *entry)
             mine = conn;
         }
     }
-    if (waiting) {
-        parking_wake(a->runtime->parking); /* there may be too many of them */
+    /* Too many may wait then, or nobody be left who takes the entry. */
+    if (waiting || !admits(a)) {
+        parking_wake(a->runtime->parking);
     }
     return mine;
 }

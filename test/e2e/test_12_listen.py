@@ -133,6 +133,56 @@ def several_ports(t):
         t.equal(s.get("/", port=port).status, 200, "served")
 
 
+def storm(t, s, ports, count):
+    """So many clients at each port at once: each is answered."""
+    request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    conns = [s.conn(port=port) for _ in range(count) for port in ports]
+    for conn in conns:
+        conn.send(request)
+
+    def answers(number):
+        for conn in conns[number::len(ports)]:
+            t.equal(conn.read_response().status, 200, "one of many")
+            conn.close()
+
+    client.together(len(ports), answers)
+
+
+def storms(t, threads, processes):
+    """Nobody is lost in one, nor when another generation comes meanwhile."""
+    s = t.server(listen="Listen 127.0.0.1:{port}\nListen 127.0.0.1:{port2}",
+                 threads=threads, processes=processes,
+                 max_processes=processes)
+    ports = (s.port, s.port2)
+    loads = [client.Load(port, clients=4, keepalive=False) for port in ports]
+    for _ in range(5):
+        storm(t, s, ports, 30)
+        time.sleep(0.02)
+    s.graceful()
+    storm(t, s, ports, 30)
+    for load in loads:
+        counts = load.stop()
+        t.check(counts["answered"] > 0, "answered")
+        for what in ("refused", "lost", "wrong"):
+            t.equal(counts[what], 0, "%s: %s" % (what, load.notes))
+    time.sleep(0.1)
+    for port in ports * 2:
+        t.equal(s.get("/", port=port).status, 200, "afterwards")
+    s.stop()
+
+
+@test(stock="pass", item="4.5 8.6", core=True)
+def storm_at_several_sockets(t):
+    storms(t, threads=16, processes=2)
+
+
+@test(stock="fails: clients that have not closed yet keep others out",
+      item="4.5 8.6", core=True)
+def storm_with_few_workers(t):
+    storms(t, threads=1, processes=1)
+    storms(t, threads=2, processes=2)
+
+
 @test(stock="pass", item="6.1")
 def ipv6(t):
     try:

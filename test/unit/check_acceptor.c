@@ -774,6 +774,7 @@ START_TEST(a_door_that_is_out_takes_no_worker)
     say.idle = 0; /* one for the door */
     ck_assert(review());
     ck_assert_int_eq(turn(0), 1);
+    ck_assert_int_eq(seen.woken, 1); /* or nobody would look */
     ck_assert(!review());
     ck_assert(acceptor_is_full(acceptor));
     ck_assert_int_eq(seen.knocks, 1);

@@ -40,10 +40,12 @@ APLOG_USE_MODULE(mpm_event);
 #define BURST 50                          /* microseconds */
 #define BURST_BEHIND apr_time_from_msec(5)
 
-/* A worker that has a door takes one connection, and one more for so many
- * entries that wait, as they wait before the door's next turn. */
-#define SHARE 4
-#define TAKE_MAX 16
+/* A worker that has a door takes one connection, and one more for each entry
+ * that waits before the door's next turn; so many at most. */
+#define TAKE_MAX 64
+
+/* While so few wait nobody else need take them. */
+#define FEW 4
 
 /* A backlog's worth: taken from each socket before it is closed. */
 #define EMPTY_MAX 512
@@ -247,7 +249,7 @@ static int may_take(const acceptor_t *a)
  * fast as it is through with others, and nobody is ahead for long. */
 static int is_ahead(const acceptor_t *a, int burst)
 {
-    return (!burst || fdqueue_waiting(a->runtime->queue) > SHARE)
+    return (!burst || fdqueue_waiting(a->runtime->queue) > FEW)
            && doors_are_ahead(a->doors);
 }
 
@@ -308,8 +310,10 @@ void acceptor_accept(acceptor_t *a, void *data, apr_time_t now)
 static void bring_back(acceptor_t *a, door_t *door, apr_status_t rv)
 {
     lock(a);
-    /* Not EAGAIN: the listener is to see it, too, and see to it. */
-    door->at = rv == APR_SUCCESS || APR_STATUS_IS_EAGAIN(rv) ? clock_now() : 0;
+    /* What fails is the listener's to see, too, and to see to. */
+    door->at = rv == APR_SUCCESS || rv == SHUT || APR_STATUS_IS_EAGAIN(rv)
+                   ? clock_now()
+                   : 0;
     doors_bring_back(a->doors, door);
     if (!doors_are_open(a->doors)) {
         parking_wake(a->runtime->parking);
@@ -322,7 +326,7 @@ static void bring_back(acceptor_t *a, door_t *door, apr_status_t rv)
 static int turn_of(const acceptor_t *a)
 {
     int most = idle_workers(a);
-    int n = 1 + fdqueue_waiting(a->runtime->queue) / SHARE;
+    int n = 1 + fdqueue_waiting(a->runtime->queue);
 
     most = most < TAKE_MAX ? most : TAKE_MAX;
     n = n < most ? n : most;
@@ -363,7 +367,7 @@ conn_t *acceptor_take(acceptor_t *a, fdqueue_entry_t *entry)
         }
     }
     /* Too many may wait then, or nobody be left who takes the entry. */
-    if (waiting || !admits(a)) {
+    if (waiting || (mine != NULL && !admits(a))) {
         parking_wake(a->runtime->parking);
     }
     return mine;
@@ -413,14 +417,20 @@ static void rest(acceptor_t *a)
     }
 }
 
-/* Take connections from now on. */
-static void resume(acceptor_t *a)
+/* Take connections from now on; if a socket cannot be watched, try anew after
+ * a pause. */
+static void resume(acceptor_t *a, apr_time_t now)
 {
+    apr_status_t rv;
+
     ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, a->runtime->server,
                  APLOGNO(00457) "Accepting new connections: %d active "
                  "conns, %d idle workers",
                  status_limited_conns(&a->runtime->status), idle_workers(a));
-    doors_open(a->doors, 1);
+    rv = doors_open(a->doors, 1);
+    if (rv != APR_SUCCESS) {
+        begin_pause(a, rv, now);
+    }
 }
 
 /* Take none. */
@@ -464,7 +474,7 @@ static void follow_rule(acceptor_t *a, apr_time_t now)
     }
     open = open && !shortage_pauses(&a->shortage, now);
     if (open && !doors_are_open(a->doors)) {
-        resume(a);
+        resume(a, now);
     }
     else if (!open && doors_are_open(a->doors)) {
         halt(a);
@@ -490,6 +500,11 @@ void acceptor_review(acceptor_t *a, apr_time_t now)
         }
     }
     unlock(a);
+}
+
+int acceptor_errands(const acceptor_t *a)
+{
+    return doors_out(a->doors);
 }
 
 int acceptor_is_short(const acceptor_t *a)

@@ -18,9 +18,9 @@
  * acceptor: the listening sockets: when this child takes connections, and
  * taking them.
  *
- * The listener accepts as long as clients come one by one.  When more wait it
- * sends the door out, as an entry of the fdqueue, and workers accept by
- * themselves until nobody waits any more.
+ * The listener accepts as long as clients come one by one.  When more wait at
+ * a listening socket (a door: see doors.h) it sends that out, as an entry of
+ * the fdqueue, and workers accept there until nobody waits any more.
  *
  * Threads: [listener]; [worker] takes, and asks whether the listener should
  * look again.  It owns the doors and the lock that they are used under.
@@ -57,15 +57,19 @@ apr_status_t acceptor_create(acceptor_t **acceptor, runtime_t *runtime,
 void acceptor_accept(acceptor_t *acceptor, void *data, apr_time_t now);
 
 /*
- * A door's entry was popped: accept there, and pass the entry on. Returns a
- * connection that is the caller's to run, or NULL; others are handed over.
- * [worker]
+ * A door's entry was popped: accept there, one connection or, while others
+ * wait, as many as these, and pass the entry on. Returns one that is the
+ * caller's to run, or NULL; others are handed over. [worker]
  */
 struct conn_t *acceptor_take(acceptor_t *acceptor, fdqueue_entry_t *entry);
 
 /* Pause or resume as the rule says now, and as the parent says whether this
  * child rests; start the first time. [listener] */
 void acceptor_review(acceptor_t *acceptor, apr_time_t now);
+
+/* Entries of the NOW line, or that workers have, that are for accepting and
+ * nobody's request. [any] */
+int acceptor_errands(const acceptor_t *acceptor);
 
 /* Has it paused for want of descriptors or memory? [listener] */
 int acceptor_is_short(const acceptor_t *acceptor);

@@ -18,9 +18,8 @@
  * conn: one connection and its state machine.
  *
  * A connection has exactly one owner at a time: who accepts it, the fdqueue,
- * a worker, parking, a module (held), leaving.  Only the owner
- * touches its fields.  What a state means for whom stands in one table,
- * conn_row().
+ * a worker, parking, a module (held), leaving.  Only the owner touches its
+ * fields.  What a state means for whom stands in one table, conn_row().
  *
  * Threads: [listener] or [worker] makes one, [worker] runs and closes it.
  */
@@ -163,7 +162,7 @@ const conn_row_t *conn_row(conn_state_e state);
 
 /*
  * A connection on an accepted socket, both living in pool, which the
- * connection takes over; counted from now on. [listener]
+ * connection takes over; counted from now on. [listener] [worker]
  */
 conn_t *conn_make(runtime_t *runtime, apr_pool_t *pool, apr_socket_t *csd);
 

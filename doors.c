@@ -79,11 +79,25 @@ door_t *doors_get(const doors_t *doors, int i)
 
 static apr_status_t watch(const doors_t *d, door_t *door)
 {
-    return parking_watch(d->runtime->parking, &door->pfd, d->siblings != NULL);
+    apr_status_t rv = parking_watch(d->runtime->parking, &door->pfd,
+                                    d->siblings != NULL);
+
+    door->watched = rv == APR_SUCCESS;
+    return rv;
 }
 
-void doors_open(doors_t *d, int open)
+static apr_status_t unwatch(const doors_t *d, door_t *door)
 {
+    if (!door->watched) {
+        return APR_SUCCESS;
+    }
+    door->watched = 0;
+    return parking_unwatch(d->runtime->parking, &door->pfd);
+}
+
+apr_status_t doors_open(doors_t *d, int open)
+{
+    apr_status_t failed = APR_SUCCESS;
     int i;
 
     for (i = 0; i < d->num; i++) {
@@ -91,10 +105,10 @@ void doors_open(doors_t *d, int open)
         apr_status_t rv = APR_SUCCESS;
 
         if (!door->out) {
-            rv = open ? watch(d, door)
-                      : parking_unwatch(d->runtime->parking, &door->pfd);
+            rv = open ? watch(d, door) : unwatch(d, door);
         }
         if (rv != APR_SUCCESS) {
+            failed = open ? rv : failed;
             ap_log_error(APLOG_MARK, APLOG_CRIT, rv, d->runtime->server,
                          "cannot %s listening on %pI",
                          open ? "start" : "stop", door->lr->bind_addr);
@@ -109,6 +123,7 @@ void doors_open(doors_t *d, int open)
             siblings_knock(d->siblings);
         }
     }
+    return failed;
 }
 
 int doors_are_open(const doors_t *doors)
@@ -118,7 +133,7 @@ int doors_are_open(const doors_t *doors)
 
 fdqueue_entry_t *doors_send_out(doors_t *d, door_t *door)
 {
-    parking_unwatch(d->runtime->parking, &door->pfd);
+    unwatch(d, door);
     door->out = 1;
     atomic_fetch_add(&d->out, 1);
     return &door->entry;
@@ -162,7 +177,7 @@ int doors_are_ahead(const doors_t *d)
 
 void doors_move_behind(doors_t *d, door_t *door)
 {
-    parking_unwatch(d->runtime->parking, &door->pfd);
+    unwatch(d, door);
     if (watch(d, door) != APR_SUCCESS) {
         doors_open(d, 0);
     }

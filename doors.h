@@ -44,8 +44,10 @@ typedef struct door_t {
     ap_listen_rec *lr;     /* const; NULL: siblings knock here */
     apr_pollfd_t pfd;      /* const */
     fdqueue_entry_t entry; /* of kind RUNTIME_DOOR; fdqueue's while out */
-    int out;
-    apr_time_t at; /* acceptor's: when its last event was */
+    int watched;           /* in the poll set */
+    int out;               /* sent out and not brought back */
+    apr_time_t at; /* acceptor's: when its last event was, or it was brought
+                    * back; 0: the next one is not to send it out */
 } door_t;
 
 #define DOOR_OF_ENTRY(e) \
@@ -59,8 +61,9 @@ doors_t *doors_create(runtime_t *runtime, ap_listen_rec *listeners,
 door_t *doors_get(const doors_t *doors, int i);
 
 /* Open them all, or stop looking after them for now; siblings hear of who waits
- * then. Logs what fails. Those that are out stay it. */
-void doors_open(doors_t *doors, int open);
+ * then. Those that are out stay it. Logs what fails, and returns why one is not
+ * watched that should be. */
+apr_status_t doors_open(doors_t *doors, int open);
 int doors_are_open(const doors_t *doors);
 
 /* No longer watched from here on, but out; its entry is the caller's to
@@ -68,10 +71,11 @@ int doors_are_open(const doors_t *doors);
 fdqueue_entry_t *doors_send_out(doors_t *doors, door_t *door);
 
 /* Its entry was popped and is done with: watched again, if they are open. If
- * that fails, all are shut, to be opened anew. */
+ * that fails, all are shut, to be opened anew: the caller wakes the listener,
+ * whose review does so. */
 void doors_bring_back(doors_t *doors, door_t *door);
 
-/* How many are out: as many workers will accept before all else. [any] */
+/* How many are out, in the queue or with a worker that accepts. [any] */
 int doors_out(const doors_t *doors);
 
 /* Is there a client that waits to be accepted? Asks the kernel. They are not

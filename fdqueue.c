@@ -321,10 +321,14 @@ apr_time_t fdqueue_due(fdqueue_t *queue)
 
 int fdqueue_idle(const fdqueue_t *queue, int errands)
 {
-    int waiting = atomic_load(&queue->waiting) - atomic_load(&queue->soon);
+    int waiting = atomic_load(&queue->waiting);
     int busy = atomic_load(&queue->busy);
-    int idle = crew_joined(queue->crew) - busy + errands
-               - (waiting > 0 ? waiting : 0);
+    /* Errands that are not run wait; who waits behind them may be popped
+     * soon. */
+    int first = waiting < errands ? waiting : errands;
+    int later = waiting - first - atomic_load(&queue->soon);
+    int idle = crew_joined(queue->crew) - busy + errands - first
+               - (later > 0 ? later : 0);
 
     return idle > 0 ? idle : 0;
 }

@@ -124,8 +124,8 @@ apr_time_t fdqueue_due(fdqueue_t *queue);
  * Workers that neither run an entry nor have one of the NOW line waiting
  * for them; never negative. What waits for a processor, as few workers run at
  * a time, waits for no worker: that is as many entries as were popped of late
- * in FDQUEUE_SOON. So many errands, waiting or run, take no worker from
- * anybody. A moment's figure. [any]
+ * in FDQUEUE_SOON. errands: so many entries, which wait or are run, take no
+ * worker away, as who runs one is through at once. A moment's figure. [any]
  */
 int fdqueue_idle(const fdqueue_t *queue, int errands);
 

@@ -199,6 +199,12 @@ static void end_crowd(listener_t *l)
     }
 }
 
+/* Is there an entry in the queue that is for a client that was accepted? */
+static int requests_wait(const runtime_t *rt)
+{
+    return fdqueue_waiting(rt->queue) > acceptor_errands(rt->acceptor);
+}
+
 /*
  * Clients wait to be accepted and this child has no room for them: after a
  * second of that say "close" in some answers, so that all get a turn. With
@@ -210,7 +216,8 @@ static void make_room(listener_t *l)
     runtime_t *rt = l->runtime;
     int conns = status_limited_conns(&rt->status);
     int is_short = acceptor_is_short(rt->acceptor);
-    int busy = fdqueue_idle(rt->queue, 0) == 0 && fdqueue_waiting(rt->queue) > 0
+    int busy = fdqueue_idle(rt->queue, acceptor_errands(rt->acceptor)) == 0
+               && requests_wait(rt)
                && conns >= rt->settings->threads_per_child;
     int n;
 
@@ -254,7 +261,7 @@ static void make_room(listener_t *l)
 /* Do those that wait in here wait for nothing but processors? */
 static int is_computing(const runtime_t *rt)
 {
-    return fdqueue_blocked(rt->queue) == 0 && fdqueue_waiting(rt->queue) > 0;
+    return fdqueue_blocked(rt->queue) == 0 && requests_wait(rt);
 }
 
 /* Who still waits to be accepted a moment after this child was found full may
@@ -333,12 +340,15 @@ static void wait_for_events(listener_t *l)
 }
 
 /* Has this child nothing left to wait for? */
-static int is_over(const runtime_t *rt)
+static int is_over(const listener_t *l)
 {
+    const runtime_t *rt = l->runtime;
     runtime_stop_e mode = runtime_stop_mode(rt);
 
+    /* Until it has begun to drain workers may still accept. */
     return mode == RUNTIME_EXIT
-           || (mode == RUNTIME_DRAIN && status_conns(&rt->status) == 0);
+           || (mode == RUNTIME_DRAIN && l->drain.begun
+               && status_conns(&rt->status) == 0);
 }
 
 void *APR_THREAD_FUNC listener_main(apr_thread_t *thread, void *data)
@@ -355,7 +365,7 @@ void *APR_THREAD_FUNC listener_main(apr_thread_t *thread, void *data)
     (void)thread;
     drain_init(&l.drain, rt);
     acceptor_review(rt->acceptor, l.now);
-    while (!is_over(rt)) {
+    while (!is_over(&l)) {
         wait_for_events(&l);
         dispatch(&l);
         expire(&l);

@@ -115,7 +115,7 @@ void runtime_rest(runtime_t *runtime, int rests);
 
 /*
  * This child has served its time: ask the parent for another one, and drain
- * when it is there. [listener]
+ * when it is there. [any]
  */
 void runtime_ask_relief(runtime_t *runtime);
 

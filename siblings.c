@@ -32,7 +32,7 @@
 struct siblings_t {
     const runtime_t *runtime; /* const */
     apr_pollfd_t pfd;         /* const; where knocks are heard */
-    int listening;            /* listener */
+    int listening;            /* under the acceptor's lock */
 };
 
 siblings_t *siblings_create(const runtime_t *runtime, void *door,

@@ -24,7 +24,8 @@
  * take what waits has to pass that on, or nobody else might come to know: he
  * knocks, and one of the others hears it.
  *
- * Threads: [listener]. It owns nothing but its entry in the poll set; what it
+ * Threads: [listener], and workers that accept, one at a time: who holds the
+ * acceptor's lock. Any asks who has fewer. It owns nothing but its entry in the poll set; what it
  * reads of the scoreboard are hints.
  */
 
@@ -46,13 +47,13 @@ typedef struct siblings_t siblings_t;
 siblings_t *siblings_create(const runtime_t *runtime, void *door,
                             apr_pool_t *pool);
 
-/* Hear knocks from now on, or no longer. [listener] */
+/* Hear knocks from now on, or no longer. [with the acceptor's lock] */
 void siblings_listen(siblings_t *siblings, parking_t *parking, int on);
 
-/* One that takes connections has clearly fewer than conns. [listener] */
+/* One that takes connections has clearly fewer than conns. [any] */
 int siblings_have_fewer(const siblings_t *siblings, int conns);
 
-/* Somebody else is to look for connections. [listener] */
+/* Somebody else is to look for connections. [any] */
 void siblings_knock(const siblings_t *siblings);
 
 /* A knock was heard: it is ours now, unless another was quicker. [listener] */

@@ -65,7 +65,8 @@ int status_limited_conns(const status_t *status);
 /* Those that wait for their client to have sent enough. [any] */
 int status_heads(const status_t *status);
 
-/* Show that this child takes connections at present, or not. [listener] */
+/* Show that this child takes connections at present, or not. [who holds the
+ * acceptor's lock] */
 void status_accepting(status_t *status, int accepting);
 
 /* Show that this child takes none for good. [any] */

@@ -583,6 +583,36 @@ START_TEST(what_waits_for_a_processor_needs_no_worker)
 }
 END_TEST
 
+/* Waiting or run; but who waits behind it, or runs beside it, does. And no
+ * pace makes more of it. */
+START_TEST(an_errand_takes_no_worker)
+{
+    team_t *team = &teams[0];
+    int i;
+
+    create_with_idle(team, 8);
+    push(team, 2);
+    ck_assert_int_eq(fdqueue_idle(team->queue, 1), 3);
+    ck_assert_ptr_nonnull(fdqueue_pop(team->queue, 0));
+    ck_assert_int_eq(fdqueue_idle(team->queue, 1), 3);
+    fdqueue_done(team->queue, 0);
+    pop(team, 1);
+    push(team, 30);
+    pop(team, 29);
+    review(team, FDQUEUE_SOON);
+    ck_assert_int_eq(fdqueue_idle(team->queue, 1), 4);
+    push(team, 3);
+    for (i = 1; i < 4; i++) {
+        ck_assert_int_eq(fdqueue_idle(team->queue, 1), 5 - i);
+        ck_assert_ptr_nonnull(fdqueue_pop(team->queue, i));
+    }
+    ck_assert_int_eq(fdqueue_idle(team->queue, 1), 1);
+    push(team, 1);
+    ck_assert_ptr_nonnull(fdqueue_pop(team->queue, 0));
+    ck_assert_int_eq(fdqueue_idle(team->queue, 1), 0);
+}
+END_TEST
+
 /* A time that nobody looked at for so long tells nothing. */
 START_TEST(no_pace_after_a_long_time)
 {
@@ -728,6 +758,7 @@ static Suite *suite(void)
     tcase_add_test(rest, without_a_bound_nobody_rests);
     tcase_add_checked_fixture(pace, setup, teardown);
     tcase_add_test(pace, what_waits_for_a_processor_needs_no_worker);
+    tcase_add_test(pace, an_errand_takes_no_worker);
     tcase_add_test(pace, no_pace_after_a_long_time);
     tcase_add_test(pace, no_pace_while_a_worker_blocks);
     tcase_add_test(pace, closings_make_no_pace);

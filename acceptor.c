@@ -32,11 +32,9 @@
 
 APLOG_USE_MODULE(mpm_event);
 
-/*
- * Ready again so soon, a socket has more than one connection waiting: then its
- * door goes to the workers. They leave it alone for longer while they are
- * behind, and so does the listener.
- */
+/* Ready again so soon, a socket has more than one connection waiting: then its
+ * door goes to the workers. While they are behind the listener looks less
+ * often, and so soon is longer. */
 #define BURST 50                          /* microseconds */
 #define BURST_BEHIND apr_time_from_msec(5)
 
@@ -200,8 +198,8 @@ static apr_status_t accept_into(acceptor_t *a, const ap_listen_rec *lr,
     return APR_SUCCESS;
 }
 
-/* Accept one, closing or not: APR_SUCCESS and *conn as above, SHUT, or why
- * there is none. */
+/* Accept one, if may says so: APR_SUCCESS and *conn as above, SHUT, or why there
+ * is none. */
 static apr_status_t take(acceptor_t *a, const ap_listen_rec *lr,
                          int (*may)(const acceptor_t *), conn_t **conn)
 {
@@ -259,8 +257,9 @@ static int is_ahead(const acceptor_t *a, int burst)
  * and nobody is woken for it. What fails, fails here too, and here it is seen
  * to.
  */
-static void accept_at(acceptor_t *a, door_t *door, apr_time_t now)
+void acceptor_accept(acceptor_t *a, void *data, apr_time_t now)
 {
+    door_t *door = data;
     fdqueue_t *queue = a->runtime->queue;
     apr_interval_time_t time
         = fdqueue_waiting(queue) > 0 ? BURST_BEHIND : BURST;
@@ -298,11 +297,6 @@ static void accept_at(acceptor_t *a, door_t *door, apr_time_t now)
     else if (rv != SHUT && !is_passing(rv)) {
         begin_pause(a, rv, now);
     }
-}
-
-void acceptor_accept(acceptor_t *a, void *data, apr_time_t now)
-{
-    accept_at(a, data, now);
 }
 
 /* Nobody is left at a door, or rv says why nobody can be taken: the poll set

@@ -14,7 +14,6 @@
  * limitations under the License.
  */
 
-
 /* doors: see doors.h */
 
 #include <poll.h>

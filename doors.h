@@ -14,7 +14,6 @@
  * limitations under the License.
  */
 
-
 /*
  * doors: the listening sockets of a child, and who is at each.
  *

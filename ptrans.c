@@ -58,12 +58,12 @@ struct ptrans_t {
     apr_size_t max_free;   /* const */
     int max_kept;          /* const; 0: no limit */
     atomic_int watched;    /* the listener knows of spare ones, or will */
-    apr_thread_mutex_t *taking; /* const */
     int fewest;            /* under taking: kept, since the listener looked */
     apr_time_t shrink_at;  /* listener: frees those then */
     _Atomic(node_t *) top; /* NULL: none is kept */
     atomic_int kept;       /* pools on the stack, or about to be */
     node_t closed;         /* const; as the top: no more are kept */
+    apr_thread_mutex_t *taking; /* const; held by who takes */
 };
 
 /* A pool with an allocator of its own. */

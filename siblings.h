@@ -25,8 +25,8 @@
  * knocks, and one of the others hears it.
  *
  * Threads: [listener], and workers that accept, one at a time: who holds the
- * acceptor's lock. Any asks who has fewer. It owns nothing but its entry in the poll set; what it
- * reads of the scoreboard are hints.
+ * acceptor's lock. Any asks who has fewer. It owns nothing but its entry in
+ * the poll set; what it reads of the scoreboard are hints.
  */
 
 #ifndef EVENT_SIBLINGS_H

@@ -14,7 +14,6 @@
  * limitations under the License.
  */
 
-
 /*
  * stress_acceptor: clients that come at two listening sockets while the
  * listener and the workers accept, and while the child rests now and then.

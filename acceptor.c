@@ -19,18 +19,14 @@
 #include "apr_thread_mutex.h"
 
 #include "ap_listen.h"
-#include "http_log.h"
-#include "mpm_common.h"
 
 #include "acceptor.h"
+#include "admission.h"
 #include "clock.h"
 #include "conn.h"
 #include "doors.h"
 #include "heads.h"
 #include "quota.h"
-#include "shortage.h"
-
-APLOG_USE_MODULE(mpm_event);
 
 /* Ready again so soon, a socket has more than one connection waiting: then its
  * door goes to the workers. While they are behind the listener looks less
@@ -52,11 +48,9 @@ APLOG_USE_MODULE(mpm_event);
 #define SHUT APR_EOF
 
 struct acceptor_t {
-    runtime_t *runtime;  /* const */
-    int max_conns;       /* const; MaxConnectionsPerChild, 0: any */
-    shortage_t shortage; /* listener: of descriptors or memory */
-    atomic_int full;     /* listener writes, workers read: paused because of
-                          * the rule */
+    runtime_t *runtime;    /* const */
+    int max_conns;         /* const; MaxConnectionsPerChild, 0: any */
+    admission_t admission; /* the listener's, but for what any may ask */
 
     apr_thread_mutex_t *lock; /* const */
     doors_t *doors;           /* under lock, but for what any may ask */
@@ -78,8 +72,7 @@ apr_status_t acceptor_create(acceptor_t **acceptor, runtime_t *runtime,
     a->doors = doors_create(runtime, listeners, pool);
     a->runtime = runtime;
     a->max_conns = max_conns > 0 ? max_conns : 0;
-    shortage_init(&a->shortage);
-    atomic_init(&a->full, 1);
+    admission_init(&a->admission, runtime, a->doors);
     *acceptor = a;
     return APR_SUCCESS;
 }
@@ -92,43 +85,6 @@ static void lock(acceptor_t *a)
 static void unlock(acceptor_t *a)
 {
     apr_thread_mutex_unlock(a->lock);
-}
-
-/* A worker that has a door is as good as idle. */
-static int idle_workers(const acceptor_t *a)
-{
-    return fdqueue_idle(a->runtime->queue, doors_out(a->doors));
-}
-
-static int admits(const acceptor_t *a)
-{
-    const runtime_t *rt = a->runtime;
-
-    return acceptor_rule(status_limited_conns(&rt->status),
-                         idle_workers(a) - heads_young(rt->heads),
-                         rt->settings->threads_per_child,
-                         rt->settings->async_factor);
-}
-
-/* Descriptors or memory are short, or the network is down: try again after
- * a while, longer each time, and say so once. */
-static void begin_pause(acceptor_t *a, apr_status_t rv, apr_time_t now)
-{
-    if (shortage_begins(&a->shortage, now)) {
-        ap_log_error(APLOG_MARK, APLOG_ERR, rv, a->runtime->server,
-                     APLOGNO(02179) "cannot accept a connection: no new ones "
-                     "until that is over");
-    }
-}
-
-/* After a while without: the shortage is over, whether anybody has come to
- * be accepted meanwhile or not. */
-static void end_shortage(acceptor_t *a, apr_time_t now)
-{
-    if (shortage_ends(&a->shortage, now)) {
-        ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, a->runtime->server,
-                     "accepting connections again");
-    }
 }
 
 /* Errors of one connection, or of a sibling having been faster. */
@@ -240,7 +196,7 @@ static void hand_over(acceptor_t *a, conn_t *conn)
 /* Under the lock. */
 static int may_take(const acceptor_t *a)
 {
-    return doors_are_open(a->doors) && !is_done(a) && admits(a);
+    return doors_are_open(a->doors) && !is_done(a) && admission_allows(&a->admission);
 }
 
 /* Should another child have the next one? In a burst each child takes them as
@@ -277,7 +233,7 @@ void acceptor_accept(acceptor_t *a, void *data, apr_time_t now)
     if (doors_are_open(a->doors) && is_ahead(a, burst)) {
         doors_move_behind(a->doors, door);
     }
-    else if (burst && !shortage_is_on(&a->shortage) && may_take(a)) {
+    else if (burst && !admission_is_short(&a->admission) && may_take(a)) {
         entry = doors_send_out(a->doors, door);
     }
     door->at = now;
@@ -286,16 +242,16 @@ void acceptor_accept(acceptor_t *a, void *data, apr_time_t now)
         fdqueue_push(queue, &entry, FDQUEUE_NOW);
         return;
     }
-    if (shortage_pauses(&a->shortage, now)) {
+    if (admission_pauses(&a->admission, now)) {
         return;
     }
     rv = take(a, door->lr, may_take, &conn);
     if (rv == APR_SUCCESS) {
-        shortage_eases(&a->shortage);
+        admission_works(&a->admission);
         hand_over(a, admit(a, conn, door->lr));
     }
     else if (rv != SHUT && !is_passing(rv)) {
-        begin_pause(a, rv, now);
+        admission_fails(&a->admission, rv, now);
     }
 }
 
@@ -319,7 +275,7 @@ static void bring_back(acceptor_t *a, door_t *door, apr_status_t rv)
  * them. */
 static int turn_of(const acceptor_t *a)
 {
-    int most = idle_workers(a);
+    int most = admission_idle(&a->admission);
     int n = 1 + fdqueue_waiting(a->runtime->queue);
 
     most = most < TAKE_MAX ? most : TAKE_MAX;
@@ -361,7 +317,7 @@ conn_t *acceptor_take(acceptor_t *a, fdqueue_entry_t *entry)
         }
     }
     /* Too many may wait then, or nobody be left who takes the entry. */
-    if (waiting || (mine != NULL && !admits(a))) {
+    if (waiting || (mine != NULL && !admission_allows(&a->admission))) {
         parking_wake(a->runtime->parking);
     }
     return mine;
@@ -376,7 +332,7 @@ static int may_empty(const acceptor_t *a)
 /* Under the lock: what is more is a sibling's. */
 static int may_share(const acceptor_t *a)
 {
-    return !is_done(a) && admits(a);
+    return !is_done(a) && admission_allows(&a->admission);
 }
 
 void acceptor_empty(acceptor_t *a, int all)
@@ -399,82 +355,6 @@ void acceptor_empty(acceptor_t *a, int all)
     }
 }
 
-/* Nobody is taken and nobody is to be made room for. */
-static void rest(acceptor_t *a)
-{
-    atomic_store(&a->full, 0);
-    if (doors_are_open(a->doors)) {
-        doors_open(a->doors, 0);
-        ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, a->runtime->server,
-                     "resting: %d connections left",
-                     status_conns(&a->runtime->status));
-    }
-}
-
-/* Take connections from now on; if a socket cannot be watched, try anew after
- * a pause. */
-static void resume(acceptor_t *a, apr_time_t now)
-{
-    apr_status_t rv;
-
-    ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, a->runtime->server,
-                 APLOGNO(00457) "Accepting new connections: %d active "
-                 "conns, %d idle workers",
-                 status_limited_conns(&a->runtime->status), idle_workers(a));
-    rv = doors_open(a->doors, 1);
-    if (rv != APR_SUCCESS) {
-        begin_pause(a, rv, now);
-    }
-}
-
-/* Take none. */
-static void halt(acceptor_t *a)
-{
-    const runtime_t *rt = a->runtime;
-    int idle = idle_workers(a);
-
-    doors_open(a->doors, 0);
-    if (!atomic_load(&a->full)) {
-        return; /* a shortage, of which begin_pause has told */
-    }
-    if (idle == 0) {
-        ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, rt->server,
-                     "All workers are busy, not accepting new conns in "
-                     "this process");
-    }
-    else {
-        ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, rt->server,
-                     "Too many open connections (%d), not accepting new "
-                     "conns in this process",
-                     status_limited_conns(&rt->status));
-    }
-}
-
-/* As the rule says now. Under the lock. */
-static void follow_rule(acceptor_t *a, apr_time_t now)
-{
-    int open = admits(a);
-
-    if (!open) {
-        /*
-         * Race with a worker that becomes idle: either it sees this word
-         * and wakes us, or we see that it is idle.
-         */
-        atomic_store(&a->full, 1);
-        open = admits(a);
-    }
-    if (open) {
-        atomic_store(&a->full, 0);
-    }
-    open = open && !shortage_pauses(&a->shortage, now);
-    if (open && !doors_are_open(a->doors)) {
-        resume(a, now);
-    }
-    else if (!open && doors_are_open(a->doors)) {
-        halt(a);
-    }
-}
-
 void acceptor_review(acceptor_t *a, apr_time_t now)
 {
     if (a->closed) {
@@ -485,13 +365,7 @@ void acceptor_review(acceptor_t *a, apr_time_t now)
         runtime_request_stop(a->runtime, RUNTIME_DRAIN, 0);
     }
     else {
-        end_shortage(a, now);
-        if (atomic_load(&a->runtime->resting)) {
-            rest(a);
-        }
-        else {
-            follow_rule(a, now);
-        }
+        admission_review(&a->admission, now);
     }
     unlock(a);
 }
@@ -503,12 +377,12 @@ int acceptor_errands(const acceptor_t *a)
 
 int acceptor_is_short(const acceptor_t *a)
 {
-    return shortage_is_on(&a->shortage);
+    return admission_is_short(&a->admission);
 }
 
 int acceptor_is_full(const acceptor_t *a)
 {
-    return atomic_load(&a->full);
+    return admission_is_full(&a->admission);
 }
 
 int acceptor_is_wanted(const acceptor_t *a)
@@ -519,14 +393,12 @@ int acceptor_is_wanted(const acceptor_t *a)
 
 apr_time_t acceptor_due(const acceptor_t *a)
 {
-    return a->closed ? CLOCK_NEVER : shortage_due(&a->shortage);
+    return admission_due(&a->admission);
 }
 
 void acceptor_nudge(acceptor_t *a)
 {
-    if (atomic_load(&a->full) && admits(a)) {
-        parking_wake(a->runtime->parking);
-    }
+    admission_nudge(&a->admission);
 }
 
 void acceptor_close(acceptor_t *a)
@@ -536,7 +408,7 @@ void acceptor_close(acceptor_t *a)
     }
     lock(a);
     a->closed = 1;
-    atomic_store(&a->full, 0);
+    admission_end(&a->admission);
     doors_close(a->doors);
     unlock(a);
 }

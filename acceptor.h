@@ -15,8 +15,8 @@
  */
 
 /*
- * acceptor: the listening sockets: when this child takes connections, and
- * taking them.
+ * acceptor: taking connections, as long as admission says so and up to
+ * MaxConnectionsPerChild.
  *
  * The listener accepts as long as clients come one by one.  When more wait at
  * a listening socket (a door: see doors.h) it sends that out, as an entry of
@@ -35,16 +35,6 @@
 
 typedef struct acceptor_t acceptor_t;
 struct conn_t;
-
-/*
- * The rule of AsyncRequestWorkerFactor: with conns connections that count
- * and idle of threads workers idle, may there be one more? [any]
- */
-static inline int acceptor_rule(int conns, int idle, int threads,
-                                double factor)
-{
-    return idle > 0 && conns < threads + factor * idle;
-}
 
 /* An acceptor for listeners that accepts nothing yet. Errors of making a
  * mutex. [main] */

@@ -15,6 +15,7 @@ EVENT_SOURCES = \
     listener.c \
     drain.c \
     acceptor.c \
+    admission.c \
     doors.c \
     siblings.c \
     shortage.c \

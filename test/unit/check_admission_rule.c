@@ -16,7 +16,7 @@
 
 
 /*
- * check_acceptor_rule: how many connections AsyncRequestWorkerFactor lets a
+ * check_admission_rule: how many connections AsyncRequestWorkerFactor lets a
  * child have, by its manual.
  */
 
@@ -24,14 +24,14 @@
 #include <limits.h>
 #include <stdlib.h>
 
-#include "acceptor.h"
+#include "admission.h"
 
 /* How many connections a child that starts with none may get. */
 static int most(int idle, int threads, double factor)
 {
     int conns = 0;
 
-    while (acceptor_rule(conns, idle, threads, factor)) {
+    while (admission_rule(conns, idle, threads, factor)) {
         conns++;
     }
     return conns;
@@ -66,10 +66,10 @@ START_TEST(nobody_idle_nobody_in)
     int conns;
 
     for (conns = 0; conns < 100; conns++) {
-        ck_assert_int_eq(acceptor_rule(conns, 0, 10, 2), 0);
+        ck_assert_int_eq(admission_rule(conns, 0, 10, 2), 0);
     }
-    ck_assert_int_eq(acceptor_rule(0, 0, 10, 1e6), 0);
-    ck_assert_int_eq(acceptor_rule(0, 1, 10, 2), 1);
+    ck_assert_int_eq(admission_rule(0, 0, 10, 1e6), 0);
+    ck_assert_int_eq(admission_rule(0, 1, 10, 2), 1);
 }
 END_TEST
 
@@ -94,18 +94,18 @@ END_TEST
 
 START_TEST(largest_figures)
 {
-    ck_assert_int_eq(acceptor_rule(INT_MAX, 20000, 20000, 1e9), 1);
-    ck_assert_int_eq(acceptor_rule(INT_MAX, 20000, 20000, 2), 0);
-    ck_assert_int_eq(acceptor_rule(59999, 20000, 20000, 2), 1);
-    ck_assert_int_eq(acceptor_rule(60000, 20000, 20000, 2), 0);
+    ck_assert_int_eq(admission_rule(INT_MAX, 20000, 20000, 1e9), 1);
+    ck_assert_int_eq(admission_rule(INT_MAX, 20000, 20000, 2), 0);
+    ck_assert_int_eq(admission_rule(59999, 20000, 20000, 2), 1);
+    ck_assert_int_eq(admission_rule(60000, 20000, 20000, 2), 0);
     /* Figures of a moment: fewer connections than are closing. */
-    ck_assert_int_eq(acceptor_rule(-1, 1, 1, 0.1), 1);
+    ck_assert_int_eq(admission_rule(-1, 1, 1, 0.1), 1);
 }
 END_TEST
 
 static Suite *suite(void)
 {
-    Suite *s = suite_create("acceptor_rule");
+    Suite *s = suite_create("admission_rule");
     TCase *tc = tcase_create("rule");
 
     tcase_add_test(tc, the_manuals_example);

@@ -154,8 +154,8 @@ static apr_status_t accept_into(acceptor_t *a, const ap_listen_rec *lr,
     return APR_SUCCESS;
 }
 
-/* Accept one, if may says so: APR_SUCCESS and *conn as above, SHUT, or why there
- * is none. */
+/* Accept one, if may says so: APR_SUCCESS and *conn as above, SHUT, or why
+ * there is none. */
 static apr_status_t take(acceptor_t *a, const ap_listen_rec *lr,
                          int (*may)(const acceptor_t *), conn_t **conn)
 {
@@ -196,7 +196,8 @@ static void hand_over(acceptor_t *a, conn_t *conn)
 /* Under the lock. */
 static int may_take(const acceptor_t *a)
 {
-    return doors_are_open(a->doors) && !is_done(a) && admission_allows(&a->admission);
+    return doors_are_open(a->doors) && !is_done(a)
+           && admission_allows(&a->admission);
 }
 
 /* Should another child have the next one? In a burst each child takes them as
@@ -393,7 +394,7 @@ int acceptor_is_wanted(const acceptor_t *a)
 
 apr_time_t acceptor_due(const acceptor_t *a)
 {
-    return admission_due(&a->admission);
+    return a->closed ? CLOCK_NEVER : admission_due(&a->admission);
 }
 
 void acceptor_nudge(acceptor_t *a)

@@ -163,7 +163,6 @@ void admission_review(admission_t *a, apr_time_t now)
 void admission_end(admission_t *a)
 {
     atomic_store(&a->full, 0);
-    shortage_init(&a->shortage);
 }
 
 int admission_pauses(admission_t *a, apr_time_t now)

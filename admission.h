@@ -20,8 +20,9 @@
  * AsyncRequestWorkerFactor lets it have, none for a while when descriptors or
  * memory are short, none while it rests.  It opens and shuts the doors.
  *
- * Threads: [listener] decides, under the lock of the acceptor, whose this is;
- * [worker] asks for the rule, and whether the listener should look again.
+ * Threads: [listener], with the lock of the acceptor, whose this is, where it
+ * opens or shuts doors; [worker] asks for the rule, and whether the listener
+ * should look again.
  */
 
 #ifndef EVENT_ADMISSION_H
@@ -72,8 +73,7 @@ void admission_works(admission_t *admission);
  * [listener] */
 void admission_review(admission_t *admission, apr_time_t now);
 
-/* The doors are closed for good: there is nothing to wait for. Under the lock.
- * [listener] */
+/* The doors are closed for good: nobody need wake us for them. [listener] */
 void admission_end(admission_t *admission);
 
 /* Has a failure made it pause, and does it still? [listener] */

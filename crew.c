@@ -34,6 +34,7 @@
 #include "clock.h"
 #include "crew.h"
 #include "tasks.h"
+#include "trial.h"
 
 /*
  * THE WAKE-UP RULE: while the queue is not empty, or is closed, a worker is
@@ -67,6 +68,10 @@
  * many as were found blocked each time, and fewer again by and by. That is
  * what crew_review is for, and crew_due says when it is needed: who waits
  * behind a worker that blocks does so for about BLOCK_TIME.
+ *
+ * Where most entries are found asleep there is no bound for a while, and nobody
+ * is looked at: trial.h says when. It is not known then how many run, but they
+ * are few: others are told of one, and of no processor that is taken.
  *
  * When nothing waits for a sleeper and no worker counts as running, there is
  * nothing to review: the listener sets `unwatched` and sleeps. Until the next
@@ -123,6 +128,9 @@ struct crew_t {
     _Atomic(apr_time_t) *since; /* when each worker took its entry; 0: it is
                                  * asleep */
     atomic_int blocked;         /* written under lock; how many are */
+    trial_t trial;              /* reviewer */
+    atomic_int free;            /* written under lock, by the reviewer; there
+                                 * is no bound, says the trial */
     atomic_int extra;           /* workers beyond the bound that may run */
     apr_time_t changed_at;      /* reviewer: when extra was last looked at */
 };
@@ -144,6 +152,7 @@ apr_status_t crew_create(crew_t **crew, int num_workers,
     int i;
 
     made->num_workers = num_workers;
+    trial_init(&made->trial);
     made->queue = *queue;
     if (share != NULL && TASKS_CAN_TELL) {
         made->share = *share;
@@ -179,7 +188,7 @@ int crew_joined(const crew_t *crew)
 
 int crew_is_bound(const crew_t *crew)
 {
-    return crew->share.processors > 0;
+    return crew->share.processors > 0 && !atomic_load(&crew->free);
 }
 
 int crew_is_closed(const crew_t *crew)
@@ -209,7 +218,7 @@ static int room(const crew_t *crew)
     int all, mine, top, i;
 
     if (share->processors == 0 || atomic_load(&crew->closed)
-        || atomic_load(&crew->unwatched)) {
+        || atomic_load(&crew->unwatched) || atomic_load(&crew->free)) {
         return 1;
     }
     mine = 1 - running(crew);
@@ -236,8 +245,11 @@ static void publish(crew_t *crew)
         places_shown_t *shown = &crew->share.shown[crew->share.mine];
 
         if (!atomic_load(&crew->closed)) {
+            int is_free = atomic_load(&crew->free);
+
             now = running(crew);
-            taken = crew->places.taken;
+            now = is_free && now > 1 ? 1 : now;
+            taken = is_free ? 0 : crew->places.taken;
         }
         if (now != crew->shown_running) {
             atomic_store(&shown->running, now);
@@ -319,7 +331,7 @@ unsigned int crew_begin(crew_t *crew, int worker)
     if (share->processors > 0) {
         atomic_store(&crew->since[worker], clock_now());
     }
-    if (share->processors < 2) {
+    if (share->processors < 2 || atomic_load(&crew->free)) {
         return 0;
     }
     places_enter(&crew->places, place, tasks_processor());
@@ -421,7 +433,13 @@ static int find_blocked(crew_t *crew, apr_time_t now)
         }
         state = tasks_state(worker->task);
         if (state == TASKS_SLEEPS || state == TASKS_UNKNOWN) {
-            found += mark_blocked(crew, i, since);
+            if (mark_blocked(crew, i, since)) {
+                found++;
+                /* A system that does not tell knows of no backend. */
+                if (state == TASKS_SLEEPS) {
+                    trial_asleep(&crew->trial, since);
+                }
+            }
         }
         else if (now - since
                  >= (state == TASKS_RUNS ? LONG_TIME : MAPS_TIME)) {
@@ -433,23 +451,27 @@ static int find_blocked(crew_t *crew, apr_time_t now)
 
 int crew_blocked(const crew_t *crew)
 {
-    return atomic_load(&crew->blocked);
+    return atomic_load(&crew->free)
+               ? atomic_load(&crew->joined) - atomic_load(&crew->sleeping)
+               : atomic_load(&crew->blocked);
 }
 
-int crew_review(crew_t *crew, apr_time_t now)
+/* There is no bound from now on, or there is one again. */
+static void set_free(crew_t *crew, int is_free)
+{
+    apr_thread_mutex_lock(crew->queue.lock);
+    atomic_store(&crew->free, is_free);
+    publish(crew);
+    apr_thread_mutex_unlock(crew->queue.lock);
+}
+
+/* So many have just been found blocked: how many more may run beyond the
+ * bound? 1 if anything waits behind them. */
+static int adjust_extra(crew_t *crew, int found, apr_time_t now)
 {
     int extra = atomic_load(&crew->extra);
-    int blocks;
-    int found;
+    int blocks = found > 0 && has_news(crew);
 
-    crew->now = now;
-    atomic_store(&crew->unwatched, 0);
-    if (crew->share.processors == 0
-        || atomic_load(&crew->joined) == atomic_load(&crew->sleeping)) {
-        return 0;
-    }
-    found = find_blocked(crew, now);
-    blocks = found > 0 && has_news(crew);
     if (blocks) {
         extra += 2 * found;
         crew->changed_at = now;
@@ -460,6 +482,32 @@ int crew_review(crew_t *crew, apr_time_t now)
     }
     atomic_store(&crew->extra,
                  extra < crew->num_workers ? extra : crew->num_workers);
+    return blocks;
+}
+
+int crew_review(crew_t *crew, unsigned int begun, apr_time_t now)
+{
+    int was_free = atomic_load(&crew->free);
+    int blocks = 1;
+
+    crew->now = now;
+    atomic_store(&crew->unwatched, 0);
+    if (crew->share.processors == 0) {
+        return 1;
+    }
+    if (atomic_load(&crew->joined) == atomic_load(&crew->sleeping)) {
+        return was_free;
+    }
+    if (trial_looks(&crew->trial, begun, now)) {
+        int found = find_blocked(crew, now);
+        int is_free = trial_frees(&crew->trial, begun, now);
+
+        /* In the free time those have come together that sleep for long. */
+        blocks = adjust_extra(crew, was_free ? 0 : found, now) || is_free;
+        if (is_free != was_free) {
+            set_free(crew, is_free);
+        }
+    }
     crew_wake(crew);
     return blocks;
 }
@@ -470,6 +518,12 @@ static int waits_for_sleeper(const crew_t *crew)
     return atomic_load(&crew->sleeping) > 0 && has_news(crew);
 }
 
+/* Are others told that any of ours run? */
+static int shows_any(const crew_t *crew)
+{
+    return atomic_load(&crew->share.shown[crew->share.mine].running) > 0;
+}
+
 apr_time_t crew_due(crew_t *crew)
 {
     apr_time_t now = crew->now;
@@ -477,12 +531,15 @@ apr_time_t crew_due(crew_t *crew)
     if (crew->share.processors == 0 || atomic_load(&crew->closed)) {
         return CLOCK_NEVER;
     }
+    if (atomic_load(&crew->free)) {
+        return shows_any(crew) ? trial_due(&crew->trial) : CLOCK_NEVER;
+    }
     if (waits_for_sleeper(crew)) {
         return now + BLOCK_TIME;
     }
     /* Nothing waits here, but in other queues something may, behind one of
      * ours that does not really run. */
-    if (atomic_load(&crew->share.shown[crew->share.mine].running) > 0) {
+    if (shows_any(crew)) {
         return now + LONG_TIME;
     }
     /* Race with a worker that leaves something and goes to sleep. */

@@ -76,7 +76,7 @@ void crew_join(crew_t *crew, int worker);
 /* How many have joined. [any] */
 int crew_joined(const crew_t *crew);
 
-/* Is there a bound to how many run? [any] */
+/* Is there a bound to how many run now? [any] */
 int crew_is_bound(const crew_t *crew);
 
 /* Something has come into the queue: wake who is to be woken for it. Takes
@@ -117,19 +117,23 @@ void crew_close(crew_t *crew);
 int crew_is_closed(const crew_t *crew);
 
 /*
- * It is now: see which workers are blocked, and wake others for what waits
- * behind them: is there something that waits behind one who was not before?
- * Takes the lock, if there are any. [listener]
+ * It is now, and so many entries that may block were ever begun, modulo 2^32:
+ * see which workers are blocked, and wake others for what waits behind them.
+ * Does something wait behind one who was not blocked before? 1, too, while
+ * there is no bound, as then nobody is looked at. Takes the lock, if there is
+ * anything to write. [listener]
  */
-int crew_review(crew_t *crew, apr_time_t now);
+int crew_review(crew_t *crew, unsigned int begun, apr_time_t now);
 
-/* How many are blocked. [any] */
+/* How many are blocked; where nobody is looked at, all that have an entry.
+ * [any] */
 int crew_blocked(const crew_t *crew);
 
 /*
  * When to review again at the latest, for what waits here or in a queue that
  * shares the processors. CLOCK_NEVER: nothing waits for a worker that could
- * be woken, and there is no bound until the next review. [listener]
+ * be woken, or there is no bound; until the next review there is none then.
+ * [listener]
  */
 apr_time_t crew_due(crew_t *crew);
 

@@ -281,7 +281,8 @@ void fdqueue_close(fdqueue_t *queue)
  * Entries that wait because few workers run at a time are popped as fast as
  * others were just now, in the last FDQUEUE_SOON that was looked at as a
  * whole.  A worker that blocks while others wait may be the first of many:
- * then there is no pace until it has been so long without one.
+ * then there is no pace until it has been so long without one.  Nor is there
+ * where all workers may run.
  */
 static void find_pace(fdqueue_t *queue, apr_time_t now, int blocks)
 {
@@ -302,11 +303,8 @@ static void find_pace(fdqueue_t *queue, apr_time_t now, int blocks)
 
 void fdqueue_review(fdqueue_t *queue, apr_time_t now)
 {
-    int blocks = crew_review(queue->crew, now);
-
-    if (crew_is_bound(queue->crew)) {
-        find_pace(queue, now, blocks);
-    }
+    find_pace(queue, now,
+              crew_review(queue->crew, atomic_load(&queue->popped), now));
 }
 
 int fdqueue_blocked(const fdqueue_t *queue)

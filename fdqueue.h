@@ -116,7 +116,8 @@ void fdqueue_rest(fdqueue_t *queue);
 /*
  * When to review again at the latest, for what waits here or in a queue that
  * shares the processors. CLOCK_NEVER: nothing waits for a worker that could
- * be woken, and there is no bound until the next review. [listener]
+ * be woken, or there is no bound; until the next review there is none then.
+ * [listener]
  */
 apr_time_t fdqueue_due(fdqueue_t *queue);
 
@@ -133,7 +134,8 @@ int fdqueue_idle(const fdqueue_t *queue, int errands);
 int fdqueue_busy(const fdqueue_t *queue);
 
 /* Workers that sleep in their entry, or have been at it for so long that
- * others may run beside them; as last reviewed. [any] */
+ * others may run beside them; as last reviewed. All that have an entry, where
+ * most block. [any] */
 int fdqueue_blocked(const fdqueue_t *queue);
 
 /* Entries in the NOW line that no worker has taken yet. [any] */

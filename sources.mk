@@ -41,6 +41,7 @@ EVENT_SOURCES = \
     timers.c \
     fdqueue.c \
     crew.c \
+    trial.c \
     places.c \
     ptrans.c \
     status.c

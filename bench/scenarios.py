@@ -141,6 +141,13 @@ def memory_kept(t, name, connections, wait=10):
     return {"MB kept": (gauges.pss_kb(s.pid) - before) / 1024}
 
 
+def backend(t, name, connections, microseconds, seconds=3):
+    """Requests that each wait for a backend for a moment."""
+    s = contestants.start(t, name, Setup(probe=True))
+    return under_load(s, lambda: drivers.wrk(
+        url(s, "probe/sleep?us=%d" % microseconds), connections, seconds))
+
+
 def slow_beside_fast(t, name, slow, connections, seconds=3):
     """Requests that sleep for a second beside fast ones."""
     s = contestants.start(t, name, Setup(processes=4, probe=True))
@@ -233,6 +240,12 @@ TABLE = [
      dict(connections=300, wait=2), PARKING),
     ("memory, closed again", memory_kept, dict(connections=10000),
      dict(connections=2000, wait=3), PARKING),
+    ("backend of 300 us, 16", backend,
+     dict(connections=16, microseconds=300), SHORT, HTTPD),
+    ("backend of 300 us, 64", backend,
+     dict(connections=64, microseconds=300), SHORT, HTTPD),
+    ("backend of 5 ms, 64", backend,
+     dict(connections=64, microseconds=5000), SHORT, HTTPD),
     ("16 beside 100 that sleep", slow_beside_fast,
      dict(slow=100, connections=16), SHORT, HTTPD),
     ("burst of 64, kept alive", burst,
@@ -250,6 +263,7 @@ TABLE = [
 
 # The programs each function needs.
 TOOLS = {keepalive: ["wrk"], mixed: ["wrk"], slow_beside_fast: ["wrk"],
+         backend: ["wrk"],
          http2: ["h2load"]}
 # Those that need the probe module.
-WITH_PROBE = (slow_beside_fast, burst)
+WITH_PROBE = (backend, slow_beside_fast, burst)

@@ -17,7 +17,7 @@
 /*
  * probe_handlers: what a request below /probe/ makes the module do.
  *
- *   sleep?ms=N          answer after N milliseconds
+ *   sleep?ms=N          answer after N milliseconds; us=N: microseconds
  *   where?ms=N          pid, tid, id, slot and thread (after N ms)
  *   stream?kb=N&ms=M    N KB of x, M ms between every 8 KB
  *   timers?t=A,B,C&again=N
@@ -141,6 +141,7 @@ static int answer(request_rec *r, const char *text)
 static int run_sleep(request_rec *r)
 {
     nap(argument_number(r, "ms", 0));
+    apr_sleep(argument_number(r, "us", 0));
     return answer(r, "slept\n");
 }
 

@@ -26,7 +26,9 @@
  * later:    a LATER entry waits for eight pops at most;
  * closings: closing loses no worker and no entry;
  * bound:    two queues that share the processors, whose handlers sleep, spin
- *           or do nothing: all is handled, and then none counts as running.
+ *           or do nothing: all is handled, and then none counts as running;
+ * free:     the same where for a while all sleep, so that there is no bound,
+ *           then none does, so that there is one again, and so on.
  */
 
 #include <stdatomic.h>
@@ -37,6 +39,7 @@
 #include "clock.h"
 #include "fdqueue.h"
 #include "stress.h"
+#include "trial.h"
 
 #define MAX_WORKERS 64
 #define PRODUCERS 4
@@ -460,6 +463,15 @@ static void handle_variously(team_t *team, item_t *item)
     handle_any(team, item);
 }
 
+/* A trial's worth for each producer, and then enough that the next is due. */
+static void handle_in_turns(team_t *team, item_t *item)
+{
+    if (item->number % 2000 < 2 * TRIAL_ENTRIES) {
+        usleep(3000);
+    }
+    handle_any(team, item);
+}
+
 /* As a listener does. */
 static void *run_reviewer(void *data)
 {
@@ -479,7 +491,7 @@ static void *run_reviewer(void *data)
     return NULL;
 }
 
-static int bound(int rounds, int count)
+static int bound(int rounds, int count, handle_fn_t *handle)
 {
     static team_t teams[2];
     static places_shown_t shown[2];
@@ -492,7 +504,7 @@ static int bound(int rounds, int count)
         for (i = 0; i < 2; i++) {
             fdqueue_share_t share = {shown, &top, i, 2};
 
-            start_bound_team(&teams[i], 16, handle_variously, &share);
+            start_bound_team(&teams[i], 16, handle, &share);
             reviewers[i] = stress_start(run_reviewer, &teams[i]);
             start_producers(producers[i], &teams[i], count, 1);
         }
@@ -531,7 +543,8 @@ int main(int argc, char **argv)
     printf("%d blocks of %d, ", blocks(&team, n / 500 + 1), MAX_WORKERS);
     printf("%d later, ", later(&team, n / 4 + 1));
     printf("%d closings, ", closings(&team, n / 200 + 1));
-    printf("%d within the bound\n", bound(10, n / 200 + 1));
+    printf("%d within the bound, ", bound(10, n / 200 + 1, handle_variously));
+    printf("%d with and without\n", bound(2, n / 4 + 1, handle_in_turns));
     apr_terminate();
     return EXIT_SUCCESS;
 }

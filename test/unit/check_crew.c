@@ -105,6 +105,7 @@ static apr_pool_t *pool;
 static apr_thread_mutex_t *lock;
 static board_t *board;
 static int work; /* entries in the queue */
+static unsigned int begun; /* and so many of them taken, ever */
 static crew_t *crew;
 
 /* As a condition may, wake for nothing; but what the sleeper waits for is
@@ -135,6 +136,7 @@ static void setup(void)
     processor = 0;
     writes_left = -1;
     work = 0;
+    begun = 0;
     ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
     ck_assert_int_eq(
         apr_thread_mutex_create(&lock, APR_THREAD_MUTEX_DEFAULT, pool),
@@ -160,7 +162,12 @@ static void create(int mine, int processors)
     ck_assert_int_eq(crew_create(&crew, WORKERS, &queue, &share, pool),
                      APR_SUCCESS);
     clock_time = START;
-    crew_review(crew, START);
+    crew_review(crew, begun, START);
+}
+
+static int review(apr_time_t now)
+{
+    return crew_review(crew, begun, now);
 }
 
 static void fall_asleep(int worker)
@@ -222,6 +229,7 @@ static void begin(void)
     atomic_store(&crew->waking, 0);
     crew_begin(crew, worker);
     work--;
+    begun++;
 }
 
 /* Have n entries, and all who may be woken for them take one: how many. */
@@ -407,7 +415,7 @@ START_TEST(others_know_how_many_run)
     ck_assert_int_eq(*shown, 2);
     /* They are blocked, until they are through. */
     answer = TASKS_SLEEPS;
-    crew_review(crew, START + BLOCK_TIME);
+    review(START + BLOCK_TIME);
     ck_assert_int_eq(*shown, 0);
     crew_return(crew, 0);
     ck_assert_int_eq(*shown, 1);
@@ -436,7 +444,7 @@ START_TEST(others_know_where_they_run)
     fall_asleep(0);
     ck_assert_uint_eq(*shown, 1u << 3);
     answer = TASKS_SLEEPS;
-    crew_review(crew, START + BLOCK_TIME);
+    review(START + BLOCK_TIME);
     ck_assert_uint_eq(*shown, 0);
     crew_return(crew, 1);
     crew_begin(crew, 1);
@@ -511,9 +519,9 @@ START_TEST(behind_who_sleeps_three_start)
     set_others(2);
     ck_assert_int_eq(run_all(20), 1);
     answer = TASKS_SLEEPS;
-    crew_review(crew, START + ASLEEP_TIME - 1);
+    review(START + ASLEEP_TIME - 1);
     ck_assert_int_eq(woken(), -1);
-    crew_review(crew, START + ASLEEP_TIME);
+    review(START + ASLEEP_TIME);
     /* One in its place, and two beyond the bound. */
     ck_assert_int_eq(woken(), 1);
     begin();
@@ -529,10 +537,10 @@ START_TEST(who_has_just_begun_is_not_blocked)
     clock_time = START + BLOCK_TIME;
     ck_assert_int_eq(run_all(2), 2);
     work = 1;
-    crew_review(crew, clock_time + 1);
+    review(clock_time + 1);
     ck_assert_int_eq(crew_blocked(crew), 0);
     ck_assert_int_eq(woken(), -1);
-    crew_review(crew, clock_time + ASLEEP_TIME);
+    review(clock_time + ASLEEP_TIME);
     ck_assert_int_eq(crew_blocked(crew), 2);
     ck_assert_int_eq(woken(), 2);
 }
@@ -543,9 +551,9 @@ START_TEST(who_takes_very_long_makes_room_for_one)
     create_asleep(1, 2, WORKERS);
     set_others(2);
     ck_assert_int_eq(run_all(20), 1);
-    crew_review(crew, START + LONG_TIME - 1);
+    review(START + LONG_TIME - 1);
     ck_assert_int_eq(woken(), -1);
-    crew_review(crew, START + LONG_TIME);
+    review(START + LONG_TIME);
     ck_assert_int_eq(woken(), 1);
     begin();
     ck_assert_int_eq(run_all(20), 0);
@@ -558,11 +566,11 @@ START_TEST(who_waits_for_its_turn_to_map_is_not_blocked)
     create_asleep(1, 2, WORKERS);
     ck_assert_int_eq(run_all(20), 2);
     answer = TASKS_MAPS;
-    crew_review(crew, START + BLOCK_TIME);
-    crew_review(crew, START + MAPS_TIME - 1);
+    review(START + BLOCK_TIME);
+    review(START + MAPS_TIME - 1);
     ck_assert_int_eq(crew_blocked(crew), 0);
     ck_assert_int_eq(woken(), -1);
-    crew_review(crew, START + MAPS_TIME);
+    review(START + MAPS_TIME);
     ck_assert_int_eq(crew_blocked(crew), 2);
 }
 END_TEST
@@ -574,7 +582,7 @@ START_TEST(who_sleeps_for_want_of_work_is_not_blocked)
     ck_assert_int_eq(run_all(2), 2);
     fall_asleep(0);
     answer = TASKS_SLEEPS;
-    crew_review(crew, START + LONG_TIME);
+    review(START + LONG_TIME);
     ck_assert_int_eq(atomic_load(&crew->blocked), 1);
     apr_thread_mutex_lock(lock);
     crew_return(crew, 1);
@@ -596,7 +604,7 @@ START_TEST(extra_ones_up_to_all_and_fewer_with_time)
     while (atomic_load(&crew->sleeping) > 0) {
         run_all(20);
         now += BLOCK_TIME;
-        crew_review(crew, now);
+        review(now);
         ck_assert_int_gt(atomic_load(&crew->extra), 0);
         ck_assert_int_le(atomic_load(&crew->extra), WORKERS);
         if (woken() >= 0) {
@@ -607,10 +615,10 @@ START_TEST(extra_ones_up_to_all_and_fewer_with_time)
     work = 0;
     /* Not with each look. */
     while (extra > 0) {
-        crew_review(crew, now);
+        review(now);
         ck_assert_int_eq(atomic_load(&crew->extra), extra);
         now += BLOCK_TIME;
-        crew_review(crew, now);
+        review(now);
         ck_assert_int_lt(atomic_load(&crew->extra), extra);
         extra = atomic_load(&crew->extra);
         ck_assert_int_ge(extra, 0);
@@ -629,7 +637,7 @@ START_TEST(when_to_look_again)
     ck_assert_int_eq(crew_due(crew), START + BLOCK_TIME);
     work = 0;
     ck_assert_int_eq(crew_due(crew), START + LONG_TIME);
-    crew_review(crew, START + LONG_TIME);
+    review(START + LONG_TIME);
     ck_assert_int_eq(crew_due(crew), CLOCK_NEVER);
     crew_return(crew, 0);
     ck_assert_int_eq(crew_due(crew), START + 2 * LONG_TIME);
@@ -644,9 +652,188 @@ START_TEST(no_bound_while_nobody_looks)
     set_others(1);
     ck_assert_int_eq(crew_due(crew), CLOCK_NEVER);
     ck_assert_int_eq(run_all(3), 3);
-    crew_review(crew, START);
+    review(START);
     work = 1;
     ck_assert_int_eq(claim(), -1);
+}
+END_TEST
+
+/* --- No bound where most are blocked -------------------------------------- */
+
+/* Worker 0, which runs, has n entries, and is found so in each: what the last
+ * review says. */
+static int have_entries(int n, tasks_state_e state)
+{
+    int says = 0;
+
+    answer = state;
+    while (n-- > 0) {
+        clock_time += ASLEEP_TIME;
+        apr_thread_mutex_lock(lock);
+        crew_return(crew, 0);
+        crew_begin(crew, 0);
+        apr_thread_mutex_unlock(lock);
+        begun++;
+        says = review(clock_time + ASLEEP_TIME);
+    }
+    return says;
+}
+
+/* Worker 0 takes the first entry, and others than ours would leave no room for
+ * more. */
+static void create_one_that_runs(void)
+{
+    create_asleep(1, 2, WORKERS);
+    set_others(2);
+    ck_assert_int_eq(run_all(1), 1);
+}
+
+START_TEST(where_most_sleep_all_may_run)
+{
+    create_one_that_runs();
+    ck_assert(!have_entries(TRIAL_ENTRIES - 2, TASKS_SLEEPS));
+    ck_assert(crew_is_bound(crew));
+    ck_assert_int_eq(board->shown[1].running, 0);
+    ck_assert(have_entries(1, TASKS_SLEEPS));
+    ck_assert(!crew_is_bound(crew));
+    ck_assert_int_eq(run_all(WORKERS), WORKERS - 1);
+    ck_assert(!crew_is_over(crew));
+    /* Nobody looks, so all might be. */
+    ck_assert_int_eq(crew_blocked(crew), WORKERS);
+    /* Others are told of one, and of nowhere. */
+    ck_assert_int_eq(board->shown[1].running, 1);
+    ck_assert_uint_eq(board->shown[1].taken, 0);
+}
+END_TEST
+
+/* All that have begun since the last review, if they are more than a trial
+ * takes. */
+START_TEST(many_between_two_reviews)
+{
+    int i, n;
+
+    create_asleep(1, WORKERS, WORKERS);
+    answer = TASKS_SLEEPS;
+    for (i = 0; i < 3 && crew_is_bound(crew); i++) {
+        for (n = 0; n < WORKERS; n++) {
+            crew_return(crew, n);
+        }
+        clock_time += LONG_TIME;
+        ck_assert_int_eq(i > 0 ? WORKERS : run_all(WORKERS), WORKERS);
+        for (n = 0; n < WORKERS; n++) {
+            crew_begin(crew, n);
+        }
+        /* As if there were more workers: seven of eight. */
+        begun += TRIAL_ENTRIES;
+        for (n = 0; n < TRIAL_ENTRIES - 2 * WORKERS; n++) {
+            trial_asleep(&crew->trial, clock_time);
+        }
+        review(clock_time + ASLEEP_TIME);
+    }
+    ck_assert(!crew_is_bound(crew));
+    ck_assert_int_eq(i, 1);
+}
+END_TEST
+
+START_TEST(others_hear_of_it_at_once)
+{
+    create_one_that_runs();
+    have_entries(TRIAL_ENTRIES - 4, TASKS_SLEEPS);
+    set_others(0);
+    ck_assert_int_eq(run_all(2), 2);
+    ck_assert_int_eq(board->shown[1].running, 2);
+    /* These two have just begun, and say nothing yet. */
+    ck_assert(have_entries(1, TASKS_SLEEPS));
+    ck_assert_int_le(board->shown[1].running, 1);
+    ck_assert_uint_eq(board->shown[1].taken, 0);
+}
+END_TEST
+
+START_TEST(who_waits_is_not_held_back_by_a_bound_that_was)
+{
+    create_one_that_runs();
+    have_entries(TRIAL_ENTRIES - 2, TASKS_SLEEPS);
+    work = 3;
+    ck_assert(have_entries(1, TASKS_SLEEPS));
+    ck_assert_int_eq(woken(), 1);
+    begin();
+    ck_assert_int_eq(run_all(WORKERS), WORKERS - 2);
+}
+END_TEST
+
+START_TEST(it_is_bound_again_after_so_many)
+{
+    create_one_that_runs();
+    have_entries(TRIAL_ENTRIES - 1, TASKS_SLEEPS);
+    ck_assert(!crew_is_bound(crew));
+    have_entries(TRIAL_FREE - 1, TASKS_RUNS);
+    ck_assert(!crew_is_bound(crew));
+    have_entries(1, TASKS_RUNS);
+    ck_assert(crew_is_bound(crew));
+    ck_assert_int_eq(board->shown[1].running, 1);
+    work = 3;
+    ck_assert_int_eq(claim(), -1);
+    ck_assert_int_eq(crew_due(crew), clock_time + ASLEEP_TIME + BLOCK_TIME);
+    have_entries(2 * TRIAL_ENTRIES, TASKS_RUNS);
+    ck_assert(crew_is_bound(crew));
+    ck_assert_uint_ne(board->shown[1].taken, 0);
+}
+END_TEST
+
+/* Nobody need come for that; and those that have slept since are no reason for
+ * more of them. */
+START_TEST(it_is_bound_again_after_some_time)
+{
+    apr_time_t end;
+
+    create_one_that_runs();
+    have_entries(TRIAL_ENTRIES - 1, TASKS_SLEEPS);
+    end = clock_time + ASLEEP_TIME + TRIAL_FREE_TIME;
+    ck_assert_int_eq(run_all(2), 2);
+    atomic_store(&crew->extra, 0);
+    work = 1;
+    ck_assert_int_eq(crew_due(crew), end);
+    ck_assert(review(end - 1));
+    ck_assert(!crew_is_bound(crew));
+    begin();
+    work = 1;
+    review(end);
+    ck_assert(crew_is_bound(crew));
+    ck_assert_int_eq(crew_blocked(crew), 4);
+    ck_assert_int_eq(atomic_load(&crew->extra), 0);
+    /* The one who takes what waits; nobody else would. */
+    ck_assert_int_eq(board->shown[1].running, 1);
+    begin();
+    ck_assert_int_eq(run_all(1), 0);
+}
+END_TEST
+
+/* Nothing is due while all are idle, and what a review says does not change. */
+START_TEST(idle_in_the_free_time)
+{
+    create_one_that_runs();
+    have_entries(TRIAL_ENTRIES - 1, TASKS_SLEEPS);
+    apr_thread_mutex_lock(lock);
+    crew_return(crew, 0);
+    apr_thread_mutex_unlock(lock);
+    fall_asleep(0);
+    ck_assert_int_eq(board->shown[1].running, 0);
+    ck_assert_int_eq(crew_due(crew), CLOCK_NEVER);
+    ck_assert(review(clock_time + 2 * TRIAL_FREE_TIME));
+}
+END_TEST
+
+/* Or many would run to wait for each other; and who cannot be looked at may
+ * well run. */
+START_TEST(those_that_map_or_take_long_leave_the_bound)
+{
+    create_one_that_runs();
+    have_entries(2 * TRIAL_ENTRIES, TASKS_MAPS);
+    ck_assert(crew_is_bound(crew));
+    have_entries(2 * TRIAL_ENTRIES, TASKS_RUNS);
+    ck_assert(crew_is_bound(crew));
+    have_entries(2 * TRIAL_ENTRIES, TASKS_UNKNOWN);
+    ck_assert(crew_is_bound(crew));
 }
 END_TEST
 
@@ -659,7 +846,7 @@ static void live(void)
     run_all(5);
     fall_asleep(4);
     answer = TASKS_SLEEPS;
-    crew_review(crew, START + BLOCK_TIME);
+    review(START + BLOCK_TIME);
     crew_return(crew, 0);
     crew_return(crew, 1);
     crew_close(crew);
@@ -739,6 +926,18 @@ static Suite *suite(void)
     tcase_add_test(tc, extra_ones_up_to_all_and_fewer_with_time);
     tcase_add_test(tc, when_to_look_again);
     tcase_add_test(tc, no_bound_while_nobody_looks);
+    suite_add_tcase(s, tc);
+
+    tc = tcase_create("free");
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, where_most_sleep_all_may_run);
+    tcase_add_test(tc, many_between_two_reviews);
+    tcase_add_test(tc, others_hear_of_it_at_once);
+    tcase_add_test(tc, who_waits_is_not_held_back_by_a_bound_that_was);
+    tcase_add_test(tc, it_is_bound_again_after_so_many);
+    tcase_add_test(tc, it_is_bound_again_after_some_time);
+    tcase_add_test(tc, idle_in_the_free_time);
+    tcase_add_test(tc, those_that_map_or_take_long_leave_the_bound);
     suite_add_tcase(s, tc);
 
     tc = tcase_create("killed");

@@ -35,6 +35,7 @@
 #include "crew.h"
 #include "tasks.h"
 #include "trial.h"
+#include "width.h"
 
 /*
  * THE WAKE-UP RULE: while the queue is not empty, or is closed, a worker is
@@ -56,7 +57,8 @@
  * scheduler, at the price of a switch each and in an order that no client
  * would call fair. So a worker beyond the first is woken only while fewer
  * run, in all children together, than there are processors; what they do not
- * come to waits here, in line.
+ * come to waits here, in line. Of this crew it may be fewer, where fewer get
+ * more done: width.h says how many.
  *
  * A worker that has been at its entry for ASLEEP_TIME and is asleep does not
  * count as running, nor does one that has been at it for LONG_TIME, whatever
@@ -131,6 +133,8 @@ struct crew_t {
     trial_t trial;              /* reviewer */
     atomic_int free;            /* written under lock, by the reviewer; there
                                  * is no bound, says the trial */
+    width_t width;              /* reviewer */
+    atomic_int width_now;       /* written by the reviewer: its answer */
     atomic_int extra;           /* workers beyond the bound that may run */
     apr_time_t changed_at;      /* reviewer: when extra was last looked at */
 };
@@ -156,6 +160,8 @@ apr_status_t crew_create(crew_t **crew, int num_workers,
     made->queue = *queue;
     if (share != NULL && TASKS_CAN_TELL) {
         made->share = *share;
+        atomic_store(&made->width_now, share->processors);
+        width_init(&made->width, share->processors);
     }
     made->since = aligned_zeros(pool, sizeof(*made->since) * num_workers);
     made->workers = aligned_zeros(pool, sizeof(crew_worker_t) * num_workers);
@@ -215,19 +221,22 @@ static int running(const crew_t *crew)
 static int room(const crew_t *crew)
 {
     const crew_share_t *share = &crew->share;
-    int all, mine, top, i;
+    int running_now, mine, all, may, most, top, i;
 
     if (share->processors == 0 || atomic_load(&crew->closed)
         || atomic_load(&crew->unwatched) || atomic_load(&crew->free)) {
         return 1;
     }
-    mine = 1 - running(crew);
+    running_now = running(crew);
+    mine = 1 - running_now;
     all = share->processors;
     top = atomic_load(share->top);
     for (i = 0; i < top && all > mine; i++) {
         all -= atomic_load(&share->shown[i].running);
     }
-    return (mine > all ? mine : all) + atomic_load(&crew->extra);
+    may = mine > all ? mine : all;
+    most = atomic_load(&crew->width_now) - running_now;
+    return (may < most ? may : most) + atomic_load(&crew->extra);
 }
 
 /*
@@ -485,6 +494,16 @@ static int adjust_extra(crew_t *crew, int found, apr_time_t now)
     return blocks;
 }
 
+/* How many of this crew may run at a time? */
+static void adjust_width(crew_t *crew, unsigned int begun, apr_time_t now)
+{
+    int width = width_review(&crew->width, begun, running(crew), now);
+
+    if (width != atomic_load(&crew->width_now)) {
+        atomic_store(&crew->width_now, width);
+    }
+}
+
 int crew_review(crew_t *crew, unsigned int begun, apr_time_t now)
 {
     int was_free = atomic_load(&crew->free);
@@ -507,6 +526,7 @@ int crew_review(crew_t *crew, unsigned int begun, apr_time_t now)
         if (is_free != was_free) {
             set_free(crew, is_free);
         }
+        adjust_width(crew, begun, now);
     }
     crew_wake(crew);
     return blocks;

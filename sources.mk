@@ -42,6 +42,7 @@ EVENT_SOURCES = \
     fdqueue.c \
     crew.c \
     trial.c \
+    width.c \
     places.c \
     ptrans.c \
     status.c

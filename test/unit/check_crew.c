@@ -826,6 +826,70 @@ START_TEST(those_that_map_or_take_long_leave_the_bound)
 }
 END_TEST
 
+/* --- Fewer than processors ------------------------------------------------ */
+
+static int num_running(void)
+{
+    return WORKERS - atomic_load(&crew->sleeping);
+}
+
+/* For so long, who may run takes entry after entry. In a slot so many are
+ * taken while half of the workers run, or fewer, and so many else. */
+static void keep_running(unsigned int by_few, unsigned int by_many,
+                         apr_interval_time_t time)
+{
+    apr_time_t end = clock_time + time;
+    int i;
+
+    work = 1000000;
+    while (clock_time < end) {
+        begun += (num_running() <= WORKERS / 2 ? by_few : by_many) / 10;
+        clock_time += WIDTH_SLOT / 10;
+        for (i = 0; i < WORKERS; i++) {
+            if (atomic_load(&crew->since[i]) != 0) {
+                atomic_store(&crew->since[i], clock_time);
+            }
+        }
+        review(clock_time);
+        while (claim() >= 0) {
+            begin();
+        }
+        for (i = 0; crew_is_over(crew); i++) {
+            if (atomic_load(&crew->since[i]) != 0) {
+                fall_asleep(i);
+            }
+        }
+    }
+}
+
+START_TEST(fewer_run_where_fewer_do_more)
+{
+    create_asleep(1, WORKERS, WORKERS);
+    keep_running(1000, 1000, apr_time_from_sec(5));
+    ck_assert_int_eq(num_running(), WORKERS);
+    keep_running(2000, 1000, apr_time_from_sec(5));
+    ck_assert_int_lt(num_running(), WORKERS);
+    ck_assert_int_eq(board->shown[1].running, num_running());
+    keep_running(1000, 1000, apr_time_from_sec(5));
+    ck_assert_int_eq(num_running(), WORKERS);
+}
+END_TEST
+
+START_TEST(behind_few_that_sleep_others_start)
+{
+    int n;
+
+    create_asleep(1, WORKERS, WORKERS);
+    keep_running(2000, 1000, apr_time_from_sec(5));
+    n = num_running();
+    answer = TASKS_SLEEPS;
+    review(clock_time + ASLEEP_TIME);
+    ck_assert_int_ge(woken(), 0);
+    begin();
+    ck_assert_int_eq(run_all(1000), WORKERS - n - 1);
+}
+END_TEST
+
 /* --- What a killed process leaves ----------------------------------------- */
 
 /* The life of a crew, which does all that is ever published. */
@@ -927,6 +991,12 @@ static Suite *suite(void)
     tcase_add_test(tc, it_is_bound_again_after_some_time);
     tcase_add_test(tc, idle_in_the_free_time);
     tcase_add_test(tc, those_that_map_or_take_long_leave_the_bound);
+    suite_add_tcase(s, tc);
+
+    tc = tcase_create("fewer");
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, fewer_run_where_fewer_do_more);
+    tcase_add_test(tc, behind_few_that_sleep_others_start);
     suite_add_tcase(s, tc);
 
     tc = tcase_create("killed");

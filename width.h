@@ -1,0 +1,85 @@
+/* Licensed to the Apache Software Foundation (ASF) under one or more
+ * contributor license agreements.  See the NOTICE file distributed with
+ * this work for additional information regarding copyright ownership.
+ * The ASF licenses this file to You under the Apache License, Version 2.0
+ * (the "License"); you may not use this file except in compliance with
+ * the License.  You may obtain a copy of the License at
+ *
+ *     http://www.apache.org/licenses/LICENSE-2.0
+ *
+ * Unless required by applicable law or agreed to in writing, software
+ * distributed under the License is distributed on an "AS IS" BASIS,
+ * WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied.
+ * See the License for the specific language governing permissions and
+ * limitations under the License.
+ */
+
+
+/*
+ * width: how many workers of one process may run at a time so that most gets
+ * done, by what does get done.
+ *
+ * Threads of a process that map and unmap files wait for each other, and each
+ * interrupts the processors of the others: where requests are small, two may
+ * do less than one would. So while much is going on, that many and half as
+ * many are compared now and then, in short slots that alternate, and what is
+ * better stays. Fewer have to be better: where it makes no difference, as many
+ * run as there are processors.
+ *
+ * Threads: the owner's. It is a plain value and a pure rule; counts and times
+ * are arguments.
+ */
+
+#ifndef EVENT_WIDTH_H
+#define EVENT_WIDTH_H
+
+#include "apr_time.h"
+
+/* A slot is so long, and says something if so many entries begin in it. */
+#define WIDTH_SLOT apr_time_from_msec(20)
+#define WIDTH_ENTRIES 64
+
+/* A comparison is so many pairs of slots, which must all say the same. */
+#define WIDTH_PAIRS 3
+
+/* Fewer are better if they do so much more, in percent. */
+#define WIDTH_BETTER 105
+
+/* Between two comparisons are so many pauses: twice as many each time that
+ * nothing changes, up to the maximum. A pause in which little goes on ends what
+ * comparisons have found. */
+#define WIDTH_PAUSE apr_time_from_msec(250)
+#define WIDTH_PAUSES_MAX 8
+
+typedef struct width_slot_t {
+    unsigned int entries;
+    apr_interval_time_t time;
+} width_slot_t;
+
+typedef struct width_t {
+    int most;
+    int best;                  /* that many do most, as far as is known */
+    int other;                 /* compared with that; 0: it is a pause */
+    int goes_down;             /* the next comparison is with fewer */
+    int peak;                  /* so many have run in this pause */
+    int slot;                  /* of the comparison; odd ones are other's */
+    unsigned int from;         /* so many had ever been begun when this slot,
+                                * or pause, began */
+    apr_time_t at;             /* when that was */
+    int pauses;                /* between two comparisons */
+    int paused;                /* and so many of them are over */
+    width_slot_t last;         /* the slot before this one */
+} width_t;
+
+/* As many as most may run at first. */
+void width_init(width_t *width, int most);
+
+/*
+ * It is now, so many entries were ever begun, modulo 2^32, and so many workers
+ * run: how many may from now on? 1 to most. To be asked often while entries
+ * are begun, at least twice in each slot.
+ */
+int width_review(width_t *width, unsigned int begun, int running,
+                 apr_time_t now);
+
+#endif /* EVENT_WIDTH_H */

@@ -164,6 +164,23 @@ START_TEST(one_has_nothing_to_compare)
 }
 END_TEST
 
+/* Nor has one of several that may run. */
+START_TEST(who_runs_alone_is_not_compared)
+{
+    apr_time_t end;
+
+    create(4);
+    done[2] = 2 * MANY;
+    pass_comparison();
+    ck_assert_int_eq(w.best, 2);
+    end = now + apr_time_from_sec(10);
+    while (now < end) {
+        turn(1);
+        ck_assert_int_eq(w.other, 0);
+    }
+}
+END_TEST
+
 START_TEST(nothing_is_compared_while_little_goes_on)
 {
     create(2);
@@ -191,6 +208,23 @@ START_TEST(when_little_goes_on_all_may_run_soon)
     ck_assert_int_eq(w.best, 1);
     now += apr_time_from_sec(60);
     ck_assert_int_eq(width_review(&w, begun, 0, now), 2);
+}
+END_TEST
+
+START_TEST(it_ends_when_little_goes_on)
+{
+    create(2);
+    done[1] = 2 * MANY;
+    while (w.other == 0) {
+        turn(INT_MAX);
+    }
+    done[1] = WIDTH_ENTRIES - TURNS;
+    done[2] = WIDTH_ENTRIES / 2;
+    while (w.other != 0) {
+        turn(INT_MAX);
+        ck_assert_int_eq(w.slot, 0);
+    }
+    ck_assert_int_eq(w.best, 2);
 }
 END_TEST
 
@@ -304,8 +338,10 @@ static Suite *suite(void)
     tcase_add_test(tc, a_number_that_is_no_power_of_two);
     tcase_add_test(tc, half_of_those_that_run_are_compared);
     tcase_add_test(tc, one_has_nothing_to_compare);
+    tcase_add_test(tc, who_runs_alone_is_not_compared);
     tcase_add_test(tc, nothing_is_compared_while_little_goes_on);
     tcase_add_test(tc, when_little_goes_on_all_may_run_soon);
+    tcase_add_test(tc, it_ends_when_little_goes_on);
     tcase_add_loop_test(tc, every_pair_has_to_say_so, 0, WIDTH_PAIRS);
     tcase_add_test(tc, a_slot_nobody_asked_in_says_nothing);
     tcase_add_test(tc, slots_that_are_not_as_long);

@@ -47,6 +47,11 @@ APLOG_USE_MODULE(mpm_event);
 /* Events per wait: many, so that a busy listener turns seldom. */
 #define EVENT_BATCH 256
 
+/* For so many connections a child has memory ready when it starts, or one for
+ * each thread if that is less. Those of a burst make it at the same time, each
+ * in a heap of its thread's. */
+#define STOCK_MAX 64
+
 /*
  * How long to serve on while a new generation is prepared: until this module
  * is loaded again, which it never is if another MPM was put in its place,
@@ -190,6 +195,7 @@ static apr_status_t build_rooms(child_t *child)
 {
     const child_start_t *start = child->start;
     int threads = start->settings->threads_per_child;
+    int stock = threads < STOCK_MAX ? threads : STOCK_MAX;
     fdqueue_share_t share;
     apr_pool_t *pool;
     runtime_t *rt;
@@ -229,6 +235,7 @@ static apr_status_t build_rooms(child_t *child)
                                ap_max_mem_free != 0 ? threads * 3 / 4 + 1 : 0,
                                pool))
                != APR_SUCCESS
+        || (rv = ptrans_stock(rt->ptrans, stock)) != APR_SUCCESS
         || (rv = leaving_create(&rt->leaving, pool)) != APR_SUCCESS
         || (rv = held_create(&rt->held, threads, conn_moved_on, pool))
                != APR_SUCCESS

@@ -119,6 +119,21 @@ apr_status_t ptrans_create(ptrans_t **ptrans, apr_pool_t *parent,
     return APR_SUCCESS;
 }
 
+/* A connection's. */
+static apr_status_t make_one(const ptrans_t *ptrans, apr_pool_t **pool)
+{
+    apr_allocator_t *allocator;
+    apr_status_t rv = make_pool(pool, ptrans->parent, &allocator);
+
+    if (rv != APR_SUCCESS) {
+        *pool = NULL;
+        return rv;
+    }
+    apr_allocator_max_free_set(allocator, ptrans->max_free);
+    apr_pool_tag(*pool, "transaction");
+    return APR_SUCCESS;
+}
+
 /*
  * Take the pool kept last; NULL if there is none. The caller holds taking.
  * One taker at a time, which is what makes this simple: between reading the
@@ -141,8 +156,6 @@ static apr_pool_t *take_kept(ptrans_t *ptrans)
 
 apr_status_t ptrans_take(ptrans_t *ptrans, apr_pool_t **pool)
 {
-    apr_allocator_t *allocator;
-    apr_status_t rv;
     int kept;
 
     apr_thread_mutex_lock(ptrans->taking);
@@ -152,17 +165,7 @@ apr_status_t ptrans_take(ptrans_t *ptrans, apr_pool_t **pool)
         ptrans->fewest = kept;
     }
     apr_thread_mutex_unlock(ptrans->taking);
-    if (*pool) {
-        return APR_SUCCESS;
-    }
-    rv = make_pool(pool, ptrans->parent, &allocator);
-    if (rv != APR_SUCCESS) {
-        *pool = NULL;
-        return rv;
-    }
-    apr_allocator_max_free_set(allocator, ptrans->max_free);
-    apr_pool_tag(*pool, "transaction");
-    return APR_SUCCESS;
+    return *pool != NULL ? APR_SUCCESS : make_one(ptrans, pool);
 }
 
 /* Reserve a place on the stack. Counted before it is taken and given back
@@ -215,6 +218,23 @@ int ptrans_put(ptrans_t *ptrans, apr_pool_t **pool)
         return 0;
     }
     return has_spare(ptrans) && !atomic_exchange(&ptrans->watched, 1);
+}
+
+apr_status_t ptrans_stock(ptrans_t *ptrans, int num)
+{
+    int most = ptrans->max_kept;
+    apr_status_t rv = APR_SUCCESS;
+
+    num = most != 0 && num > most ? most : num;
+    while (num-- > 0 && rv == APR_SUCCESS) {
+        apr_pool_t *pool;
+
+        rv = make_one(ptrans, &pool);
+        if (rv == APR_SUCCESS) {
+            ptrans_put(ptrans, &pool);
+        }
+    }
+    return rv;
 }
 
 void ptrans_trim(ptrans_t *ptrans, apr_pool_t *pool)

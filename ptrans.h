@@ -55,6 +55,13 @@ apr_status_t ptrans_create(ptrans_t **ptrans, apr_pool_t *parent,
 apr_status_t ptrans_take(ptrans_t *ptrans, apr_pool_t **pool);
 
 /*
+ * Make so many pools and keep them, at most max_kept, so that the first
+ * connections find them: before any was taken. After an error, one of ptrans_take, those made
+ * before it are kept. [main]
+ */
+apr_status_t ptrans_stock(ptrans_t *ptrans, int num);
+
+/*
  * Take *pool back and null the giver's pointer: runs its cleanups, then
  * keeps it or frees it. Should the listener call ptrans_shrink soon, because
  * there are more now than it knows of? [any]

@@ -425,6 +425,35 @@ START_TEST(once_stopped_there_is_nothing_to_shrink)
 }
 END_TEST
 
+START_TEST(the_first_find_what_was_made_ahead)
+{
+    int i;
+
+    create(4);
+    ck_assert_int_eq(ptrans_stock(ptrans, 3), APR_SUCCESS);
+    ck_assert_int_eq(made, 3);
+    for (i = 0; i < 3; i++) {
+        apr_allocator_t *allocator = apr_pool_allocator_get(take());
+
+        ck_assert_ptr_nonnull(apr_allocator_owner_get(allocator));
+        ck_assert_int_eq(made, 3);
+    }
+    take();
+    ck_assert_int_eq(made, 4);
+}
+END_TEST
+
+/* The parameter: max_kept. */
+START_TEST(no_more_are_made_ahead_than_may_be_kept)
+{
+    create(_i);
+    ck_assert_int_eq(ptrans_stock(ptrans, 4), APR_SUCCESS);
+    ck_assert_int_eq(made, _i == 0 ? 4 : _i);
+    ck_assert_int_eq(destroyed, 0);
+    ck_assert_int_eq(ptrans_shrink(ptrans, 1), CLOCK_NEVER);
+}
+END_TEST
+
 START_TEST(max_zero_keeps_all)
 {
     create(0);
@@ -587,6 +616,8 @@ static Suite *suite(void)
     tcase_add_test(limits, many_are_freed_by_and_by);
     tcase_add_test(limits, who_puts_the_first_spare_one_says_so);
     tcase_add_test(limits, once_stopped_there_is_nothing_to_shrink);
+    tcase_add_test(limits, the_first_find_what_was_made_ahead);
+    tcase_add_loop_test(limits, no_more_are_made_ahead_than_may_be_kept, 0, 4);
     tcase_add_test(limits, max_zero_keeps_all);
     tcase_add_test(limits, stop_frees_what_is_kept);
     tcase_add_test(limits, after_stop_take_works_and_nothing_is_kept);

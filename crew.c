@@ -31,6 +31,7 @@
 #include "apr_thread_cond.h"
 #include "apr_thread_mutex.h"
 
+#include "blocked.h"
 #include "clock.h"
 #include "crew.h"
 #include "tasks.h"
@@ -60,11 +61,7 @@
  * come to waits here, in line. Of this crew it may be fewer, where fewer get
  * more done: width.h says how many.
  *
- * A worker that has been at its entry for ASLEEP_TIME and is asleep does not
- * count as running, nor does one that has been at it for LONG_TIME, whatever
- * it does: others must not wait for it. But one that waits for another thread
- * to map or unmap a file is not blocked before MAPS_TIME: more that run would
- * only join it, until most of the workers stand there.
+ * A worker that is blocked does not count as running: blocked.h says which.
  *
  * If entries wait while workers get blocked, `extra` ones may run, twice as
  * many as were found blocked each time, and fewer again by and by. That is
@@ -88,10 +85,7 @@
 #define CACHE_LINE 64
 
 /* See THE BOUND. */
-#define ASLEEP_TIME 100 /* us: even a short wait for a backend is longer */
 #define BLOCK_TIME apr_time_from_msec(1)
-#define LONG_TIME apr_time_from_msec(5)
-#define MAPS_TIME apr_time_from_msec(100)
 
 struct crew_worker_t {
     /* Under lock; the sleeper after it. */
@@ -100,9 +94,6 @@ struct crew_worker_t {
     apr_thread_cond_t *cond;   /* const; woken has become 1 */
     int woken;                 /* under mutex */
     place_t place;             /* under lock */
-    long task;                 /* const once joined; for tasks */
-    atomic_int blocked;        /* written under lock; it was found so, and
-                                * has not returned since */
 };
 
 struct crew_t {
@@ -119,124 +110,32 @@ struct crew_t {
     _Alignas(CACHE_LINE) atomic_int unwatched; /* no review comes before
                                                 * something happens */
 
-    /* Hardly ever written by workers. */
+    /* Hardly ever written. */
     _Alignas(CACHE_LINE) atomic_int joined;
     atomic_int closed;
-    crew_worker_t *workers;     /* const */
-    int num_workers;            /* const */
-    crew_queue_t queue;         /* const */
-    crew_share_t share;         /* const; processors is 0: no bound */
-    apr_time_t now;             /* reviewer: the last review's */
-    _Atomic(apr_time_t) *since; /* when each worker took its entry; 0: it is
-                                 * asleep */
-    atomic_int blocked;         /* written under lock; how many are */
-    trial_t trial;              /* reviewer */
-    atomic_int free;            /* written under lock, by the reviewer; there
-                                 * is no bound, says the trial */
-    width_t width;              /* reviewer */
-    atomic_int width_now;       /* written by the reviewer: its answer */
-    atomic_int extra;           /* workers beyond the bound that may run */
-    apr_time_t changed_at;      /* reviewer: when extra was last looked at */
+    crew_worker_t *workers; /* const */
+    int num_workers;        /* const */
+    crew_queue_t queue;     /* const */
+    crew_share_t share;     /* const; processors is 0: no bound */
+    blocked_t *blocked;     /* const */
+    atomic_int free;        /* written under lock, by the reviewer; there is no
+                             * bound, says the trial */
+    atomic_int width_now;   /* written by the reviewer: the answer of width */
+    atomic_int extra;       /* the same; workers beyond the bound that may
+                             * run */
+
+    /* The reviewer's. */
+    _Alignas(CACHE_LINE) apr_time_t now; /* the last review's */
+    trial_t trial;
+    width_t width;
+    apr_time_t changed_at; /* when extra was last looked at */
 };
-
-/* Pools align to eight bytes only. */
-static void *aligned_zeros(apr_pool_t *pool, apr_size_t size)
-{
-    char *memory = apr_pcalloc(pool, size + CACHE_LINE - 1);
-
-    return (void *)APR_ALIGN((uintptr_t)memory, CACHE_LINE);
-}
-
-apr_status_t crew_create(crew_t **crew, int num_workers,
-                         const crew_queue_t *queue, const crew_share_t *share,
-                         apr_pool_t *pool)
-{
-    crew_t *made = aligned_zeros(pool, sizeof(*made));
-    apr_status_t rv;
-    int i;
-
-    made->num_workers = num_workers;
-    trial_init(&made->trial);
-    made->queue = *queue;
-    if (share != NULL && TASKS_CAN_TELL) {
-        made->share = *share;
-        atomic_store(&made->width_now, share->processors);
-        width_init(&made->width, share->processors);
-    }
-    made->since = aligned_zeros(pool, sizeof(*made->since) * num_workers);
-    made->workers = aligned_zeros(pool, sizeof(crew_worker_t) * num_workers);
-    for (i = 0; i < num_workers; i++) {
-        crew_worker_t *worker = &made->workers[i];
-
-        rv = apr_thread_mutex_create(&worker->mutex,
-                                     APR_THREAD_MUTEX_DEFAULT, pool);
-        if (rv == APR_SUCCESS) {
-            rv = apr_thread_cond_create(&worker->cond, pool);
-        }
-        if (rv != APR_SUCCESS) {
-            return rv;
-        }
-    }
-    *crew = made;
-    return APR_SUCCESS;
-}
-
-void crew_join(crew_t *crew, int worker)
-{
-    crew->workers[worker].task = tasks_self();
-    atomic_fetch_add(&crew->joined, 1);
-}
-
-int crew_joined(const crew_t *crew)
-{
-    return atomic_load(&crew->joined);
-}
-
-int crew_is_bound(const crew_t *crew)
-{
-    return crew->share.processors > 0 && !atomic_load(&crew->free);
-}
-
-int crew_is_closed(const crew_t *crew)
-{
-    return atomic_load(&crew->closed);
-}
-
-/* Is there anything a sleeping worker would have to be woken for? */
-static int has_news(const crew_t *crew)
-{
-    return crew->queue.has_work(crew->queue.self)
-           || atomic_load(&crew->closed);
-}
 
 /* Workers of this crew that run, or would if they had a processor. */
 static int running(const crew_t *crew)
 {
     return atomic_load(&crew->joined) - atomic_load(&crew->sleeping)
-           - atomic_load(&crew->blocked);
-}
-
-/* How many more workers may run, 1 if there is no bound; below 0, how many
- * too many do. */
-static int room(const crew_t *crew)
-{
-    const crew_share_t *share = &crew->share;
-    int running_now, mine, all, may, most, top, i;
-
-    if (share->processors == 0 || atomic_load(&crew->closed)
-        || atomic_load(&crew->unwatched) || atomic_load(&crew->free)) {
-        return 1;
-    }
-    running_now = running(crew);
-    mine = 1 - running_now;
-    all = share->processors;
-    top = atomic_load(share->top);
-    for (i = 0; i < top && all > mine; i++) {
-        all -= atomic_load(&share->shown[i].running);
-    }
-    may = mine > all ? mine : all;
-    most = atomic_load(&crew->width_now) - running_now;
-    return (may < most ? may : most) + atomic_load(&crew->extra);
+           - blocked_num(crew->blocked);
 }
 
 /*
@@ -269,6 +168,109 @@ static void publish(crew_t *crew)
             crew->shown_taken = taken;
         }
     }
+}
+
+/* That worker is blocked. The caller has the lock. */
+static void leaves(void *self, int worker)
+{
+    crew_t *crew = self;
+
+    places_leave(&crew->places, &crew->workers[worker].place);
+    publish(crew);
+}
+
+/* Pools align to eight bytes only. */
+static void *aligned_zeros(apr_pool_t *pool, apr_size_t size)
+{
+    char *memory = apr_pcalloc(pool, size + CACHE_LINE - 1);
+
+    return (void *)APR_ALIGN((uintptr_t)memory, CACHE_LINE);
+}
+
+apr_status_t crew_create(crew_t **crew, int num_workers,
+                         const crew_queue_t *queue, const crew_share_t *share,
+                         apr_pool_t *pool)
+{
+    crew_t *made = aligned_zeros(pool, sizeof(*made));
+    apr_status_t rv;
+    int i;
+
+    made->num_workers = num_workers;
+    trial_init(&made->trial);
+    made->queue = *queue;
+    if (share != NULL && TASKS_CAN_TELL) {
+        made->share = *share;
+        atomic_store(&made->width_now, share->processors);
+        width_init(&made->width, share->processors);
+    }
+    made->blocked = blocked_create(num_workers, queue->lock, leaves, made,
+                                   pool);
+    made->workers = aligned_zeros(pool, sizeof(crew_worker_t) * num_workers);
+    for (i = 0; i < num_workers; i++) {
+        crew_worker_t *worker = &made->workers[i];
+
+        rv = apr_thread_mutex_create(&worker->mutex,
+                                     APR_THREAD_MUTEX_DEFAULT, pool);
+        if (rv == APR_SUCCESS) {
+            rv = apr_thread_cond_create(&worker->cond, pool);
+        }
+        if (rv != APR_SUCCESS) {
+            return rv;
+        }
+    }
+    *crew = made;
+    return APR_SUCCESS;
+}
+
+void crew_join(crew_t *crew, int worker)
+{
+    blocked_join(crew->blocked, worker);
+    atomic_fetch_add(&crew->joined, 1);
+}
+
+int crew_joined(const crew_t *crew)
+{
+    return atomic_load(&crew->joined);
+}
+
+int crew_is_bound(const crew_t *crew)
+{
+    return crew->share.processors > 0 && !atomic_load(&crew->free);
+}
+
+int crew_is_closed(const crew_t *crew)
+{
+    return atomic_load(&crew->closed);
+}
+
+/* Is there anything a sleeping worker would have to be woken for? */
+static int has_news(const crew_t *crew)
+{
+    return crew->queue.has_work(crew->queue.self)
+           || atomic_load(&crew->closed);
+}
+
+/* How many more workers may run, 1 if there is no bound; below 0, how many
+ * too many do. */
+static int room(const crew_t *crew)
+{
+    const crew_share_t *share = &crew->share;
+    int running_now, mine, all, may, most, top, i;
+
+    if (share->processors == 0 || atomic_load(&crew->closed)
+        || atomic_load(&crew->unwatched) || atomic_load(&crew->free)) {
+        return 1;
+    }
+    running_now = running(crew);
+    mine = 1 - running_now;
+    all = share->processors;
+    top = atomic_load(share->top);
+    for (i = 0; i < top && all > mine; i++) {
+        all -= atomic_load(&share->shown[i].running);
+    }
+    may = mine > all ? mine : all;
+    most = atomic_load(&crew->width_now) - running_now;
+    return (may < most ? may : most) + atomic_load(&crew->extra);
 }
 
 static int wakes_one(const crew_t *crew)
@@ -322,11 +324,7 @@ int crew_is_over(const crew_t *crew)
 
 void crew_return(crew_t *crew, int worker)
 {
-    crew_worker_t *self = &crew->workers[worker];
-
-    if (atomic_load(&self->blocked)) {
-        atomic_store(&self->blocked, 0);
-        atomic_fetch_sub(&crew->blocked, 1);
+    if (blocked_return(crew->blocked, worker)) {
         publish(crew);
     }
 }
@@ -338,7 +336,7 @@ unsigned int crew_begin(crew_t *crew, int worker)
     unsigned int better;
 
     if (share->processors > 0) {
-        atomic_store(&crew->since[worker], clock_now());
+        blocked_begin(crew->blocked, worker);
     }
     if (share->processors < 2 || atomic_load(&crew->free)) {
         return 0;
@@ -358,7 +356,7 @@ void crew_sleep(crew_t *crew, int worker)
 {
     crew_worker_t *self = &crew->workers[worker];
 
-    atomic_store(&crew->since[worker], 0);
+    blocked_rest(crew->blocked, worker);
     /* Counted before it looks, as pushers look after they have pushed; the
      * list itself is nobody's but the lock's. */
     atomic_fetch_add(&crew->sleeping, 1);
@@ -403,66 +401,11 @@ void crew_close(crew_t *crew)
     crew_signal(worker);
 }
 
-/* Count this worker as blocked, unless it has gone on from the entry it took
- * at since: 1 if it is counted. */
-static int mark_blocked(crew_t *crew, int i, apr_time_t since)
-{
-    int is_same;
-
-    apr_thread_mutex_lock(crew->queue.lock);
-    is_same = atomic_load(&crew->since[i]) == since;
-    if (is_same) {
-        atomic_store(&crew->workers[i].blocked, 1);
-        atomic_fetch_add(&crew->blocked, 1);
-        places_leave(&crew->places, &crew->workers[i].place);
-        publish(crew);
-    }
-    apr_thread_mutex_unlock(crew->queue.lock);
-    return is_same;
-}
-
-/*
- * Find workers that are blocked, and have not been found so before: how many
- * of them are asleep? One that only waits for a processor, or for its turn to
- * map something, is not blocked, unless it takes very long: another one would
- * wait for the same.
- */
-static int find_blocked(crew_t *crew, apr_time_t now)
-{
-    int i, found = 0;
-
-    for (i = 0; i < crew->num_workers; i++) {
-        const crew_worker_t *worker = &crew->workers[i];
-        apr_time_t since = atomic_load(&crew->since[i]);
-        tasks_state_e state;
-
-        if (since == 0 || now - since < ASLEEP_TIME
-            || atomic_load(&worker->blocked)) {
-            continue;
-        }
-        state = tasks_state(worker->task);
-        if (state == TASKS_SLEEPS || state == TASKS_UNKNOWN) {
-            if (mark_blocked(crew, i, since)) {
-                found++;
-                /* A system that does not tell knows of no backend. */
-                if (state == TASKS_SLEEPS) {
-                    trial_asleep(&crew->trial, since);
-                }
-            }
-        }
-        else if (now - since
-                 >= (state == TASKS_RUNS ? LONG_TIME : MAPS_TIME)) {
-            mark_blocked(crew, i, since);
-        }
-    }
-    return found;
-}
-
 int crew_blocked(const crew_t *crew)
 {
     return atomic_load(&crew->free)
                ? atomic_load(&crew->joined) - atomic_load(&crew->sleeping)
-               : atomic_load(&crew->blocked);
+               : blocked_num(crew->blocked);
 }
 
 /* There is no bound from now on, or there is one again. */
@@ -518,7 +461,7 @@ int crew_review(crew_t *crew, unsigned int begun, apr_time_t now)
         return was_free;
     }
     if (trial_looks(&crew->trial, begun, now)) {
-        int found = find_blocked(crew, now);
+        int found = blocked_find(crew->blocked, &crew->trial, now);
         int is_free = trial_frees(&crew->trial, begun, now);
 
         /* In the free time those have come together that sleep for long. */
@@ -560,7 +503,7 @@ apr_time_t crew_due(crew_t *crew)
     /* Nothing waits here, but in other queues something may, behind one of
      * ours that does not really run. */
     if (shows_any(crew)) {
-        return now + LONG_TIME;
+        return now + BLOCKED_LONG;
     }
     /* Race with a worker that leaves something and goes to sleep. */
     atomic_store(&crew->unwatched, 1);

@@ -41,6 +41,7 @@ EVENT_SOURCES = \
     timers.c \
     fdqueue.c \
     crew.c \
+    blocked.c \
     trial.c \
     width.c \
     places.c \

@@ -16,7 +16,8 @@
 
 /*
  * check_crew: who is woken for what waits, how many may run beside the other
- * crews, and what is left of a crew whose process is killed.
+ * crews, who of them is blocked (blocked.c), and what is left of a crew whose
+ * process is killed.
  *
  * All on one thread: who falls asleep comes back at once and stays on the
  * list of sleepers. Times are made up, and so are the queue, what the system
@@ -89,6 +90,7 @@ static void count_write(void)
 static apr_status_t our_cond_wait(apr_thread_cond_t *cond,
                                   apr_thread_mutex_t *mutex);
 #define apr_thread_cond_wait our_cond_wait
+#include "blocked.c"
 #include "crew.c"
 
 #define WORKERS 8
@@ -519,9 +521,9 @@ START_TEST(behind_who_sleeps_three_start)
     set_others(2);
     ck_assert_int_eq(run_all(20), 1);
     answer = TASKS_SLEEPS;
-    review(START + ASLEEP_TIME - 1);
+    review(START + BLOCKED_ASLEEP - 1);
     ck_assert_int_eq(woken(), -1);
-    review(START + ASLEEP_TIME);
+    review(START + BLOCKED_ASLEEP);
     /* One in its place, and two beyond the bound. */
     ck_assert_int_eq(woken(), 1);
     begin();
@@ -540,7 +542,7 @@ START_TEST(who_has_just_begun_is_not_blocked)
     review(clock_time + 1);
     ck_assert_int_eq(crew_blocked(crew), 0);
     ck_assert_int_eq(woken(), -1);
-    review(clock_time + ASLEEP_TIME);
+    review(clock_time + BLOCKED_ASLEEP);
     ck_assert_int_eq(crew_blocked(crew), 2);
     ck_assert_int_eq(woken(), 2);
 }
@@ -551,9 +553,9 @@ START_TEST(who_takes_very_long_makes_room_for_one)
     create_asleep(1, 2, WORKERS);
     set_others(2);
     ck_assert_int_eq(run_all(20), 1);
-    review(START + LONG_TIME - 1);
+    review(START + BLOCKED_LONG - 1);
     ck_assert_int_eq(woken(), -1);
-    review(START + LONG_TIME);
+    review(START + BLOCKED_LONG);
     ck_assert_int_eq(woken(), 1);
     begin();
     ck_assert_int_eq(run_all(20), 0);
@@ -567,10 +569,10 @@ START_TEST(who_waits_for_its_turn_to_map_is_not_blocked)
     ck_assert_int_eq(run_all(20), 2);
     answer = TASKS_MAPS;
     review(START + BLOCK_TIME);
-    review(START + MAPS_TIME - 1);
+    review(START + BLOCKED_MAPS - 1);
     ck_assert_int_eq(crew_blocked(crew), 0);
     ck_assert_int_eq(woken(), -1);
-    review(START + MAPS_TIME);
+    review(START + BLOCKED_MAPS);
     ck_assert_int_eq(crew_blocked(crew), 2);
 }
 END_TEST
@@ -582,15 +584,15 @@ START_TEST(who_sleeps_for_want_of_work_is_not_blocked)
     ck_assert_int_eq(run_all(2), 2);
     fall_asleep(0);
     answer = TASKS_SLEEPS;
-    review(START + LONG_TIME);
-    ck_assert_int_eq(atomic_load(&crew->blocked), 1);
+    review(START + BLOCKED_LONG);
+    ck_assert_int_eq(blocked_num(crew->blocked), 1);
     apr_thread_mutex_lock(lock);
     crew_return(crew, 1);
     apr_thread_mutex_unlock(lock);
     fall_asleep(1);
-    ck_assert_int_eq(atomic_load(&crew->blocked), 0);
-    ck_assert(!mark_blocked(crew, 1, START));
-    ck_assert_int_eq(atomic_load(&crew->blocked), 0);
+    ck_assert_int_eq(blocked_num(crew->blocked), 0);
+    ck_assert(!mark(crew->blocked, 1, START));
+    ck_assert_int_eq(blocked_num(crew->blocked), 0);
 }
 END_TEST
 
@@ -636,11 +638,11 @@ START_TEST(when_to_look_again)
     begin();
     ck_assert_int_eq(crew_due(crew), START + BLOCK_TIME);
     work = 0;
-    ck_assert_int_eq(crew_due(crew), START + LONG_TIME);
-    review(START + LONG_TIME);
+    ck_assert_int_eq(crew_due(crew), START + BLOCKED_LONG);
+    review(START + BLOCKED_LONG);
     ck_assert_int_eq(crew_due(crew), CLOCK_NEVER);
     crew_return(crew, 0);
-    ck_assert_int_eq(crew_due(crew), START + 2 * LONG_TIME);
+    ck_assert_int_eq(crew_due(crew), START + 2 * BLOCKED_LONG);
     crew_close(crew);
     ck_assert_int_eq(crew_due(crew), CLOCK_NEVER);
 }
@@ -668,13 +670,13 @@ static int have_entries(int n, tasks_state_e state)
 
     answer = state;
     while (n-- > 0) {
-        clock_time += ASLEEP_TIME;
+        clock_time += BLOCKED_ASLEEP;
         apr_thread_mutex_lock(lock);
         crew_return(crew, 0);
         crew_begin(crew, 0);
         apr_thread_mutex_unlock(lock);
         begun++;
-        says = review(clock_time + ASLEEP_TIME);
+        says = review(clock_time + BLOCKED_ASLEEP);
     }
     return says;
 }
@@ -719,7 +721,7 @@ START_TEST(many_between_two_reviews)
         trial_asleep(&crew->trial, clock_time);
     }
     answer = TASKS_SLEEPS;
-    review(clock_time + ASLEEP_TIME);
+    review(clock_time + BLOCKED_ASLEEP);
     ck_assert(!crew_is_bound(crew));
 }
 END_TEST
@@ -762,7 +764,7 @@ START_TEST(it_is_bound_again_after_so_many)
     ck_assert_int_eq(board->shown[1].running, 1);
     work = 3;
     ck_assert_int_eq(claim(), -1);
-    ck_assert_int_eq(crew_due(crew), clock_time + ASLEEP_TIME + BLOCK_TIME);
+    ck_assert_int_eq(crew_due(crew), clock_time + BLOCKED_ASLEEP + BLOCK_TIME);
     have_entries(2 * TRIAL_ENTRIES, TASKS_RUNS);
     ck_assert(crew_is_bound(crew));
     ck_assert_uint_ne(board->shown[1].taken, 0);
@@ -777,7 +779,7 @@ START_TEST(it_is_bound_again_after_some_time)
 
     create_one_that_runs();
     have_entries(TRIAL_ENTRIES - 1, TASKS_SLEEPS);
-    end = clock_time + ASLEEP_TIME + TRIAL_FREE_TIME;
+    end = clock_time + BLOCKED_ASLEEP + TRIAL_FREE_TIME;
     ck_assert_int_eq(run_all(2), 2);
     atomic_store(&crew->extra, 0);
     work = 1;
@@ -846,8 +848,8 @@ static void keep_running(unsigned int by_few, unsigned int by_many,
         begun += (num_running() <= WORKERS / 2 ? by_few : by_many) / 10;
         clock_time += WIDTH_SLOT / 10;
         for (i = 0; i < WORKERS; i++) {
-            if (atomic_load(&crew->since[i]) != 0) {
-                atomic_store(&crew->since[i], clock_time);
+            if (atomic_load(&crew->blocked->since[i]) != 0) {
+                atomic_store(&crew->blocked->since[i], clock_time);
             }
         }
         review(clock_time);
@@ -855,7 +857,7 @@ static void keep_running(unsigned int by_few, unsigned int by_many,
             begin();
         }
         for (i = 0; crew_is_over(crew); i++) {
-            if (atomic_load(&crew->since[i]) != 0) {
+            if (atomic_load(&crew->blocked->since[i]) != 0) {
                 fall_asleep(i);
             }
         }
@@ -883,7 +885,7 @@ START_TEST(behind_few_that_sleep_others_start)
     keep_running(2000, 1000, apr_time_from_sec(5));
     n = num_running();
     answer = TASKS_SLEEPS;
-    review(clock_time + ASLEEP_TIME);
+    review(clock_time + BLOCKED_ASLEEP);
     ck_assert_int_ge(woken(), 0);
     begin();
     ck_assert_int_eq(run_all(1000), WORKERS - n - 1);

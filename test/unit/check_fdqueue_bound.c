@@ -98,6 +98,7 @@ static void our_wake(atomic_int *word)
 #define tasks_go our_go
 #define tasks_wake our_wake
 #define clock_now our_clock
+#include "blocked.c"
 #include "crew.c"
 #include "fdqueue.c"
 
@@ -284,7 +285,7 @@ START_TEST(no_share_no_bound)
     push(team, 8);
     await(team, 8, 8);
     assert_due(team, CLOCK_NEVER);
-    review(team, LONG_TIME);
+    review(team, BLOCKED_LONG);
     ck_assert_int_eq(sum(), 0);
     end(team);
 }
@@ -299,7 +300,7 @@ START_TEST(who_sleeps_is_found_in_time)
     await(team, 1, 1);
     assert_due(team, START + BLOCK_TIME);
     atomic_store(&answer, TASKS_SLEEPS);
-    review(team, ASLEEP_TIME - 1);
+    review(team, BLOCKED_ASLEEP - 1);
     await(team, 1, 1);
     review(team, 1);
     await(team, 2, 2);
@@ -330,7 +331,7 @@ START_TEST(who_runs_is_not_blocked_until_late)
     push(team, 2);
     await(team, 1, 1);
     review(team, BLOCK_TIME);
-    review(team, LONG_TIME - BLOCK_TIME - 1);
+    review(team, BLOCKED_LONG - BLOCK_TIME - 1);
     await(team, 1, 1);
     review(team, 1);
     await(team, 2, 2);
@@ -426,7 +427,7 @@ START_TEST(two_queues_share_the_processors)
     await(other, 1, 1); /* one may run in any case */
     ck_assert_int_eq(sum(), 3);
     /* Nothing waits in the one, but others must get to know. */
-    assert_due(one, START + LONG_TIME);
+    assert_due(one, START + BLOCKED_LONG);
     atomic_store(&answer, TASKS_SLEEPS);
     review(one, BLOCK_TIME);
     ck_assert_int_eq(sum(), 1);
@@ -480,7 +481,7 @@ START_TEST(closing_leaves_nothing_in_the_share)
     atomic_store(&answer, TASKS_SLEEPS);
     fdqueue_close(team->queue);
     ck_assert_int_eq(sum(), 0);
-    review(team, LONG_TIME);
+    review(team, BLOCKED_LONG);
     ck_assert_int_eq(sum(), 0);
     assert_due(team, CLOCK_NEVER);
     end(team);

@@ -74,7 +74,7 @@ void blocked_begin(blocked_t *blocked, int worker)
     atomic_store(&blocked->since[worker], clock_now());
 }
 
-void blocked_rest(blocked_t *blocked, int worker)
+void blocked_sleep(blocked_t *blocked, int worker)
 {
     atomic_store(&blocked->since[worker], 0);
 }

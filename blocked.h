@@ -56,9 +56,10 @@ blocked_t *blocked_create(int num_workers, apr_thread_mutex_t *lock,
 /* The calling thread is that worker. [worker, once] */
 void blocked_join(blocked_t *blocked, int worker);
 
-/* It has taken an entry; it has none, and is going to sleep. [worker] */
+/* It has taken an entry; it has none, and is going to sleep. The caller has
+ * the lock. [worker] */
 void blocked_begin(blocked_t *blocked, int worker);
-void blocked_rest(blocked_t *blocked, int worker);
+void blocked_sleep(blocked_t *blocked, int worker);
 
 /* It is through with its entry: 1 if it was found blocked in it, and does not
  * count any more. The caller has the lock. [worker] */
@@ -69,9 +70,9 @@ int blocked_num(const blocked_t *blocked);
 
 /*
  * It is now: find workers that are blocked and have not been found so before,
- * and tell trial of those that sleep. How many are asleep? One of whom the
- * system does not tell counts as if it were. Takes the lock for each that is
- * blocked. [listener]
+ * and tell trial of those that sleep. How many of those just found are
+ * asleep? One of whom the system does not tell counts as if it were. Takes the
+ * lock for each. [listener]
  */
 int blocked_find(blocked_t *blocked, trial_t *trial, apr_time_t now);
 

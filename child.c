@@ -47,9 +47,8 @@ APLOG_USE_MODULE(mpm_event);
 /* Events per wait: many, so that a busy listener turns seldom. */
 #define EVENT_BATCH 256
 
-/* For so many connections a child has memory ready when it starts, or one for
- * each thread if that is less. Those of a burst make it at the same time, each
- * in a heap of its thread's. */
+/* A child has memory ready for its first connections: one for each thread, but
+ * for no more than this. In a burst they would all make theirs at once. */
 #define STOCK_MAX 64
 
 /*
@@ -195,7 +194,6 @@ static apr_status_t build_rooms(child_t *child)
 {
     const child_start_t *start = child->start;
     int threads = start->settings->threads_per_child;
-    int stock = threads < STOCK_MAX ? threads : STOCK_MAX;
     fdqueue_share_t share;
     apr_pool_t *pool;
     runtime_t *rt;
@@ -235,7 +233,6 @@ static apr_status_t build_rooms(child_t *child)
                                ap_max_mem_free != 0 ? threads * 3 / 4 + 1 : 0,
                                pool))
                != APR_SUCCESS
-        || (rv = ptrans_stock(rt->ptrans, stock)) != APR_SUCCESS
         || (rv = leaving_create(&rt->leaving, pool)) != APR_SUCCESS
         || (rv = held_create(&rt->held, threads, conn_moved_on, pool))
                != APR_SUCCESS
@@ -249,6 +246,7 @@ static apr_status_t build_rooms(child_t *child)
                      APLOGNO(03102) "cannot build the runtime of this child");
         return rv;
     }
+    ptrans_stock(rt->ptrans, threads < STOCK_MAX ? threads : STOCK_MAX);
     rt->heads = heads_create(rt, pool);
     ap_log_error(APLOG_MARK, APLOG_DEBUG, 0, start->server,
                  APLOGNO(02471) "using %s", parking_method(rt->parking));

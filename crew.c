@@ -171,7 +171,7 @@ static void publish(crew_t *crew)
 }
 
 /* That worker is blocked. The caller has the lock. */
-static void leaves(void *self, int worker)
+static void take_off(void *self, int worker)
 {
     crew_t *crew = self;
 
@@ -203,7 +203,7 @@ apr_status_t crew_create(crew_t **crew, int num_workers,
         atomic_store(&made->width_now, share->processors);
         width_init(&made->width, share->processors);
     }
-    made->blocked = blocked_create(num_workers, queue->lock, leaves, made,
+    made->blocked = blocked_create(num_workers, queue->lock, take_off, made,
                                    pool);
     made->workers = aligned_zeros(pool, sizeof(crew_worker_t) * num_workers);
     for (i = 0; i < num_workers; i++) {
@@ -356,7 +356,7 @@ void crew_sleep(crew_t *crew, int worker)
 {
     crew_worker_t *self = &crew->workers[worker];
 
-    blocked_rest(crew->blocked, worker);
+    blocked_sleep(crew->blocked, worker);
     /* Counted before it looks, as pushers look after they have pushed; the
      * list itself is nobody's but the lock's. */
     atomic_fetch_add(&crew->sleeping, 1);
@@ -432,15 +432,18 @@ static int adjust_extra(crew_t *crew, int found, apr_time_t now)
         extra -= (extra + 3) / 4;
         crew->changed_at = now;
     }
-    atomic_store(&crew->extra,
-                 extra < crew->num_workers ? extra : crew->num_workers);
+    extra = extra < crew->num_workers ? extra : crew->num_workers;
+    if (extra != atomic_load(&crew->extra)) {
+        atomic_store(&crew->extra, extra);
+    }
     return blocks;
 }
 
-/* How many of this crew may run at a time? */
+/* Have as many of this crew run at a time as do most. */
 static void adjust_width(crew_t *crew, unsigned int begun, apr_time_t now)
 {
-    int width = width_review(&crew->width, begun, running(crew), now);
+    int width = width_review(&crew->width, begun, running(crew),
+                             has_news(crew), now);
 
     if (width != atomic_load(&crew->width_now)) {
         atomic_store(&crew->width_now, width);
@@ -453,9 +456,14 @@ int crew_review(crew_t *crew, unsigned int begun, apr_time_t now)
     int blocks = 1;
 
     crew->now = now;
-    atomic_store(&crew->unwatched, 0);
+    if (atomic_load(&crew->unwatched)) {
+        atomic_store(&crew->unwatched, 0);
+    }
     if (crew->share.processors == 0) {
         return 1;
+    }
+    if (!was_free) {
+        adjust_width(crew, begun, now);
     }
     if (atomic_load(&crew->joined) == atomic_load(&crew->sleeping)) {
         return was_free;
@@ -469,7 +477,6 @@ int crew_review(crew_t *crew, unsigned int begun, apr_time_t now)
         if (is_free != was_free) {
             set_free(crew, is_free);
         }
-        adjust_width(crew, begun, now);
     }
     crew_wake(crew);
     return blocks;

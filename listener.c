@@ -258,7 +258,7 @@ static void make_room(listener_t *l)
     }
 }
 
-/* Do those that wait in here wait for nothing but processors? */
+/* Do those that wait in here wait for nothing but their turn to run? */
 static int is_computing(const runtime_t *rt)
 {
     return fdqueue_blocked(rt->queue) == 0 && requests_wait(rt);

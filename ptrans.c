@@ -220,21 +220,15 @@ int ptrans_put(ptrans_t *ptrans, apr_pool_t **pool)
     return has_spare(ptrans) && !atomic_exchange(&ptrans->watched, 1);
 }
 
-apr_status_t ptrans_stock(ptrans_t *ptrans, int num)
+void ptrans_stock(ptrans_t *ptrans, int num)
 {
     int most = ptrans->max_kept;
-    apr_status_t rv = APR_SUCCESS;
+    apr_pool_t *pool;
 
     num = most != 0 && num > most ? most : num;
-    while (num-- > 0 && rv == APR_SUCCESS) {
-        apr_pool_t *pool;
-
-        rv = make_one(ptrans, &pool);
-        if (rv == APR_SUCCESS) {
-            ptrans_put(ptrans, &pool);
-        }
+    while (num-- > 0 && make_one(ptrans, &pool) == APR_SUCCESS) {
+        ptrans_put(ptrans, &pool);
     }
-    return rv;
 }
 
 void ptrans_trim(ptrans_t *ptrans, apr_pool_t *pool)

@@ -21,8 +21,9 @@
  * thread's at a time and needs no lock; pools of closed connections are
  * kept for the next ones.
  *
- * Threads: [any] takes and puts, [listener] shrinks; kept pools are on a CAS
- * stack with many putters and, by a lock, one taker at a time. It never logs.
+ * Threads: [main] stocks, [any] takes and puts, [listener] shrinks; kept
+ * pools are on a CAS stack with many putters and, by a lock, one taker at a
+ * time. It never logs.
  */
 
 #ifndef EVENT_PTRANS_H
@@ -56,10 +57,10 @@ apr_status_t ptrans_take(ptrans_t *ptrans, apr_pool_t **pool);
 
 /*
  * Make so many pools and keep them, at most max_kept, so that the first
- * connections find them: before any was taken. After an error, one of ptrans_take, those made
- * before it are kept. [main]
+ * connections find them; fewer if there is no memory. To be called once, before
+ * any is taken. [main]
  */
-apr_status_t ptrans_stock(ptrans_t *ptrans, int num);
+void ptrans_stock(ptrans_t *ptrans, int num);
 
 /*
  * Take *pool back and null the giver's pointer: runs its cleanups, then

@@ -24,6 +24,8 @@ static void begin(width_t *w, unsigned int begun, apr_time_t now)
 {
     w->from = begun;
     w->at = now;
+    w->reviews = 0;
+    w->waited = 0;
 }
 
 static void begin_pause(width_t *w, unsigned int begun, apr_time_t now)
@@ -41,7 +43,7 @@ void width_init(width_t *w, int most)
     begin_pause(w, 0, 0);
 }
 
-static int fewer(int a, int b)
+static int min(int a, int b)
 {
     return a < b ? a : b;
 }
@@ -49,12 +51,12 @@ static int fewer(int a, int b)
 /* What to compare the best with, 0 if that would say nothing. */
 static int choose_other(const width_t *w)
 {
-    int busy = fewer(w->peak, w->best);
+    int busy = min(w->peak, w->best);
 
     if (w->best == w->most || (w->best > 1 && w->goes_down)) {
         return busy / 2; /* more than run make no difference */
     }
-    return busy == w->best ? fewer(2 * w->best, w->most) : 0;
+    return busy == w->best ? min(2 * w->best, w->most) : 0;
 }
 
 /* Is other better than best, by this slot and the one before it? */
@@ -64,9 +66,12 @@ static int other_is_better(const width_t *w, const width_slot_t *slot)
     const width_slot_t *few = is_fewer ? slot : &w->last;
     const width_slot_t *many = is_fewer ? &w->last : slot;
 
-    return is_fewer
-           == ((apr_int64_t)few->entries * many->time * 100
-               >= (apr_int64_t)many->entries * few->time * WIDTH_BETTER);
+    int few_are_better
+        = !many->is_enough
+          && (apr_int64_t)few->entries * many->time * 100
+                 >= (apr_int64_t)many->entries * few->time * WIDTH_BETTER;
+
+    return is_fewer == few_are_better;
 }
 
 /* A comparison is over: is the other the best from now on? */
@@ -132,20 +137,20 @@ static void review_pause(width_t *w, const width_slot_t *slot,
     w->slot = 0;
 }
 
-int width_review(width_t *w, unsigned int begun, int running, apr_time_t now)
+int width_review(width_t *w, unsigned int begun, int running, int waits,
+                 apr_time_t now)
 {
-    width_slot_t slot = {begun - w->from, now - w->at};
+    width_slot_t slot = {begun - w->from, now - w->at, 0};
 
-    if (running > w->peak) {
-        w->peak = running;
+    w->reviews++;
+    w->waited += waits;
+    slot.is_enough = 2 * w->waited <= w->reviews;
+    w->peak = running > w->peak ? running : w->peak;
+    if (slot.time >= WIDTH_PAUSE) {
+        review_pause(w, &slot, begun, now); /* of an idle time, too */
     }
-    if (w->other != 0) {
-        if (slot.time >= WIDTH_SLOT) {
-            review_slot(w, &slot, begun, now);
-        }
-    }
-    else if (slot.time >= WIDTH_PAUSE) {
-        review_pause(w, &slot, begun, now);
+    else if (w->other != 0 && slot.time >= WIDTH_SLOT) {
+        review_slot(w, &slot, begun, now);
     }
     return w->other != 0 && w->slot % 2 ? w->other : w->best;
 }

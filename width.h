@@ -21,10 +21,14 @@
  *
  * Threads of a process that map and unmap files wait for each other, and each
  * interrupts the processors of the others: where requests are small, two may
- * do less than one would. So while much is going on, that many and half as
- * many are compared now and then, in short slots that alternate, and what is
- * better stays. Fewer have to be better: where it makes no difference, as many
- * run as there are processors.
+ * do less than one would. So while much is going on, half of those that run
+ * are compared with all that may, now and then, in short slots that alternate,
+ * and what is better stays; and then twice as many with those, too, so that
+ * there is a way back.
+ *
+ * Fewer have to be better: where it makes no difference, as many may run as
+ * there are processors. And who leave nothing waiting have done all that there
+ * was, however much that is: so more are never worse while that is so.
  *
  * Threads: the owner's. It is a plain value and a pure rule; counts and times
  * are arguments.
@@ -45,27 +49,32 @@
 /* Fewer are better if they do so much more, in percent. */
 #define WIDTH_BETTER 105
 
-/* Between two comparisons are so many pauses: twice as many each time that
- * nothing changes, up to the maximum. A pause in which little goes on ends what
- * comparisons have found. */
+/* A pause is so long. Between two comparisons there is one, and twice as many
+ * each time that nothing changes, at most the maximum. After one in which
+ * little went on all may run again. */
 #define WIDTH_PAUSE apr_time_from_msec(250)
 #define WIDTH_PAUSES_MAX 8
 
+/* What happened in a slot, or a pause. */
 typedef struct width_slot_t {
     unsigned int entries;
     apr_interval_time_t time;
+    int is_enough; /* mostly there was nothing left that waited */
 } width_slot_t;
 
 typedef struct width_t {
     int most;
     int best;                  /* that many do most, as far as is known */
     int other;                 /* compared with that; 0: it is a pause */
-    int goes_down;             /* the next comparison is with fewer */
+    int goes_down;             /* the next comparison is with fewer, if both
+                                * are possible */
     int peak;                  /* so many have run in this pause */
     int slot;                  /* of the comparison; odd ones are other's */
     unsigned int from;         /* so many had ever been begun when this slot,
                                 * or pause, began */
     apr_time_t at;             /* when that was */
+    int reviews;               /* so many since then */
+    int waited;                /* and in so many of them something waited */
     int pauses;                /* between two comparisons */
     int paused;                /* and so many of them are over */
     width_slot_t last;         /* the slot before this one */
@@ -75,11 +84,11 @@ typedef struct width_t {
 void width_init(width_t *width, int most);
 
 /*
- * It is now, so many entries were ever begun, modulo 2^32, and so many workers
- * run: how many may from now on? 1 to most. To be asked often while entries
- * are begun, at least twice in each slot.
+ * It is now, so many entries were ever begun, modulo 2^32, so many workers
+ * run, and an entry waits or none does: how many may run from now on? 1 to
+ * most. To be asked often while entries are begun, at least twice in each slot.
  */
-int width_review(width_t *width, unsigned int begun, int running,
+int width_review(width_t *width, unsigned int begun, int running, int waits,
                  apr_time_t now);
 
 #endif /* EVENT_WIDTH_H */

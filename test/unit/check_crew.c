@@ -96,6 +96,7 @@ static apr_status_t our_cond_wait(apr_thread_cond_t *cond,
 #define WORKERS 8
 #define CREWS 4
 #define START apr_time_from_sec(1000)
+#define MANY 1000000 /* entries, never too few */
 
 /* In memory that processes share. */
 typedef struct board_t {
@@ -835,17 +836,25 @@ static int num_running(void)
     return WORKERS - atomic_load(&crew->sleeping);
 }
 
-/* For so long, who may run takes entry after entry. In a slot so many are
- * taken while half of the workers run, or fewer, and so many else. */
-static void keep_running(unsigned int by_few, unsigned int by_many,
+/* So many of this crew may, but for those beyond what may. */
+static int may_run(void)
+{
+    return atomic_load(&crew->width_now);
+}
+
+/* For so long, who may run takes entry after entry and leaves so many. In a
+ * slot so many are taken while half as many may run as there are processors,
+ * or fewer, and so many else. */
+static void keep_running(unsigned int by_few, unsigned int by_many, int left,
                          apr_interval_time_t time)
 {
     apr_time_t end = clock_time + time;
+    int processors = crew->share.processors;
     int i;
 
-    work = 1000000;
+    work = left;
     while (clock_time < end) {
-        begun += (num_running() <= WORKERS / 2 ? by_few : by_many) / 10;
+        begun += (may_run() <= processors / 2 ? by_few : by_many) / 10;
         clock_time += WIDTH_SLOT / 10;
         for (i = 0; i < WORKERS; i++) {
             if (atomic_load(&crew->blocked->since[i]) != 0) {
@@ -856,39 +865,68 @@ static void keep_running(unsigned int by_few, unsigned int by_many,
         while (claim() >= 0) {
             begin();
         }
-        for (i = 0; crew_is_over(crew); i++) {
+        for (i = 0; i < WORKERS && crew_is_over(crew); i++) {
             if (atomic_load(&crew->blocked->since[i]) != 0) {
                 fall_asleep(i);
             }
         }
+        ck_assert(!crew_is_over(crew));
     }
 }
 
 START_TEST(fewer_run_where_fewer_do_more)
 {
     create_asleep(1, WORKERS, WORKERS);
-    keep_running(1000, 1000, apr_time_from_sec(5));
+    keep_running(1000, 1000, MANY, apr_time_from_sec(5));
     ck_assert_int_eq(num_running(), WORKERS);
-    keep_running(2000, 1000, apr_time_from_sec(5));
+    keep_running(2000, 1000, MANY, apr_time_from_sec(5));
     ck_assert_int_lt(num_running(), WORKERS);
     ck_assert_int_eq(board->shown[1].running, num_running());
-    keep_running(1000, 1000, apr_time_from_sec(5));
+    keep_running(1000, 1000, MANY, apr_time_from_sec(5));
     ck_assert_int_eq(num_running(), WORKERS);
 }
 END_TEST
 
 START_TEST(behind_few_that_sleep_others_start)
 {
-    int n;
-
-    create_asleep(1, WORKERS, WORKERS);
-    keep_running(2000, 1000, apr_time_from_sec(5));
-    n = num_running();
+    create_asleep(1, 2, WORKERS);
+    keep_running(2000, 1000, MANY, apr_time_from_sec(5));
+    ck_assert_int_eq(num_running(), 1);
     answer = TASKS_SLEEPS;
     review(clock_time + BLOCKED_ASLEEP);
     ck_assert_int_ge(woken(), 0);
     begin();
-    ck_assert_int_eq(run_all(1000), WORKERS - n - 1);
+    /* That one instead of it, and two beyond what may. */
+    ck_assert_int_eq(run_all(1000), 2);
+}
+END_TEST
+
+START_TEST(where_nothing_is_left_waiting_all_may_run)
+{
+    create_asleep(1, WORKERS, WORKERS);
+    keep_running(2000, 1000, MANY, apr_time_from_sec(5));
+    ck_assert_int_lt(may_run(), WORKERS);
+    keep_running(2000, 1000, 0, apr_time_from_sec(30));
+    ck_assert_int_eq(may_run(), WORKERS);
+}
+END_TEST
+
+START_TEST(after_an_idle_time_no_fewer_run)
+{
+    int i;
+
+    create_asleep(1, WORKERS, WORKERS);
+    keep_running(2000, 1000, MANY, apr_time_from_sec(5));
+    ck_assert_int_lt(num_running(), WORKERS);
+    work = 0;
+    for (i = 0; i < WORKERS; i++) {
+        if (atomic_load(&crew->blocked->since[i]) != 0) {
+            fall_asleep(i);
+        }
+    }
+    clock_time += apr_time_from_sec(60);
+    review(clock_time);
+    ck_assert_int_eq(run_all(1000), WORKERS);
 }
 END_TEST
 
@@ -999,6 +1037,8 @@ static Suite *suite(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, fewer_run_where_fewer_do_more);
     tcase_add_test(tc, behind_few_that_sleep_others_start);
+    tcase_add_test(tc, where_nothing_is_left_waiting_all_may_run);
+    tcase_add_test(tc, after_an_idle_time_no_fewer_run);
     suite_add_tcase(s, tc);
 
     tc = tcase_create("killed");

@@ -35,7 +35,8 @@ static width_t w;
 static unsigned int begun; /* entries, ever */
 static apr_time_t now;
 static int runs;        /* so many run; they are as many as may */
-static int narrowest;   /* fewest that ran */
+static int narrowest;   /* fewest that might run */
+static int waits;       /* something is left waiting */
 static unsigned int done[17]; /* in a slot, by how many run */
 
 static void create(int most)
@@ -46,10 +47,11 @@ static void create(int most)
     begun = 0;
     now = T0;
     narrowest = most;
+    waits = 1;
     for (i = 0; i < 17; i++) {
         done[i] = MANY;
     }
-    runs = width_review(&w, begun, 0, now);
+    runs = width_review(&w, begun, 0, 0, now);
     ck_assert_int_eq(runs, most);
 }
 
@@ -58,7 +60,7 @@ static void turn(int want)
 {
     begun += done[runs < want ? runs : want] / TURNS;
     now += WIDTH_SLOT / TURNS;
-    runs = width_review(&w, begun, runs < want ? runs : want, now);
+    runs = width_review(&w, begun, runs < want ? runs : want, waits, now);
     ck_assert_int_ge(runs, 1);
     ck_assert_int_le(runs, w.most);
     narrowest = runs < narrowest ? runs : narrowest;
@@ -201,13 +203,61 @@ START_TEST(when_little_goes_on_all_may_run_soon)
     /* What is left of a pause before it, and one. */
     pass(2 * WIDTH_PAUSE);
     ck_assert_int_eq(runs, 2);
-    /* Or at once, if it was idle. */
+}
+END_TEST
+
+/* The parameter: so many do most, and then nothing comes in a pause, or in a
+ * slot in which others are tried. */
+START_TEST(after_an_idle_time_all_may_run)
+{
+    int is_compared;
+
+    for (is_compared = 0; is_compared < 2; is_compared++) {
+        create(2);
+        done[_i] = 2 * MANY;
+        pass(apr_time_from_sec(60));
+        ck_assert_int_eq(w.best, _i);
+        while ((w.other != 0 && w.slot == 1) != is_compared) {
+            turn(INT_MAX);
+        }
+        now += apr_time_from_sec(60);
+        ck_assert_int_eq(width_review(&w, begun, 0, 0, now), 2);
+        ck_assert_int_eq(w.other, 0);
+        ck_assert_int_eq(w.best, 2);
+    }
+}
+END_TEST
+
+/* As they come, and all are done at once whoever runs: between a half and one
+ * and a half times as many as on average. */
+START_TEST(what_comes_by_chance_does_not_make_it_fewer)
+{
+    unsigned int random = 1;
+    apr_time_t end;
+
+    create(2);
+    end = now + apr_time_from_sec(600);
+    while (now < end) {
+        random = random * 1103515245 + 12345;
+        done[1] = done[2] = MANY / 2 + (random >> 16) % MANY;
+        waits = (random >> 8) % 4 == 0; /* sometimes it does */
+        turn(INT_MAX);
+        ck_assert_int_eq(w.best, 2);
+    }
+    ck_assert_int_eq(narrowest, 1);
+}
+END_TEST
+
+/* The other way round: few do all there is, and more leave nothing either. */
+START_TEST(who_leave_nothing_are_enough)
+{
+    create(2);
     done[1] = 2 * MANY;
-    done[2] = MANY;
     pass(apr_time_from_sec(60));
     ck_assert_int_eq(w.best, 1);
-    now += apr_time_from_sec(60);
-    ck_assert_int_eq(width_review(&w, begun, 0, now), 2);
+    waits = 0;
+    pass(apr_time_from_sec(10));
+    ck_assert_int_eq(w.best, 2);
 }
 END_TEST
 
@@ -260,7 +310,7 @@ START_TEST(a_slot_nobody_asked_in_says_nothing)
     }
     begun += 100 * MANY;
     now += 2 * WIDTH_SLOT + 1;
-    ck_assert_int_eq(width_review(&w, begun, 2, now), 2);
+    ck_assert_int_eq(width_review(&w, begun, 2, 1, now), 2);
     ck_assert_int_eq(w.other, 0);
     ck_assert_int_eq(w.best, 2);
 }
@@ -276,10 +326,10 @@ START_TEST(slots_that_are_not_as_long)
     }
     begun += 2 * MANY;
     now += 2 * WIDTH_SLOT;
-    ck_assert_int_eq(width_review(&w, begun, 2, now), 1);
+    ck_assert_int_eq(width_review(&w, begun, 2, 1, now), 1);
     begun += MANY * WIDTH_BETTER / 100 + 1;
     now += WIDTH_SLOT;
-    ck_assert_int_eq(width_review(&w, begun, 1, now), 2);
+    ck_assert_int_eq(width_review(&w, begun, 1, 1, now), 2);
     ck_assert_int_eq(w.slot, 2);
 }
 END_TEST
@@ -318,10 +368,14 @@ END_TEST
 START_TEST(counts_that_wrap)
 {
     create(2);
-    begun = UINT_MAX - MANY;
-    width_review(&w, begun, 0, now);
     done[1] = 2 * MANY;
-    pass(apr_time_from_sec(2));
+    while (w.other == 0) {
+        turn(INT_MAX);
+    }
+    begun = w.from = UINT_MAX - MANY / 2;
+    while (w.other != 0) {
+        turn(INT_MAX);
+    }
     ck_assert_uint_lt(begun, UINT_MAX / 2);
     ck_assert_int_eq(w.best, 1);
 }
@@ -341,6 +395,9 @@ static Suite *suite(void)
     tcase_add_test(tc, who_runs_alone_is_not_compared);
     tcase_add_test(tc, nothing_is_compared_while_little_goes_on);
     tcase_add_test(tc, when_little_goes_on_all_may_run_soon);
+    tcase_add_loop_test(tc, after_an_idle_time_all_may_run, 1, 3);
+    tcase_add_test(tc, what_comes_by_chance_does_not_make_it_fewer);
+    tcase_add_test(tc, who_leave_nothing_are_enough);
     tcase_add_test(tc, it_ends_when_little_goes_on);
     tcase_add_loop_test(tc, every_pair_has_to_say_so, 0, WIDTH_PAIRS);
     tcase_add_test(tc, a_slot_nobody_asked_in_says_nothing);

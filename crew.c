@@ -87,6 +87,9 @@
 /* See THE BOUND. */
 #define BLOCK_TIME apr_time_from_msec(1)
 
+/* How long a crew alone goes on unseen while nothing waits in its queue. */
+#define ALONE_TIME apr_time_from_msec(20)
+
 struct crew_worker_t {
     /* Under lock; the sleeper after it. */
     _Alignas(CACHE_LINE) crew_worker_t *next;
@@ -488,6 +491,20 @@ static int waits_for_sleeper(const crew_t *crew)
     return atomic_load(&crew->sleeping) > 0 && has_news(crew);
 }
 
+static int others_run(const crew_t *crew)
+{
+    const crew_share_t *share = &crew->share;
+    int top = atomic_load(share->top);
+    int i;
+
+    for (i = 0; i < top; i++) {
+        if (i != share->mine && atomic_load(&share->shown[i].running) > 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* Are others told that any of ours run? */
 static int shows_any(const crew_t *crew)
 {
@@ -508,9 +525,9 @@ apr_time_t crew_due(crew_t *crew)
         return now + BLOCK_TIME;
     }
     /* Nothing waits here, but in other queues something may, behind one of
-     * ours that does not really run. */
+     * ours that does not really run: if so, one of theirs does. */
     if (shows_any(crew)) {
-        return now + BLOCKED_LONG;
+        return now + (others_run(crew) ? BLOCKED_LONG : ALONE_TIME);
     }
     /* Race with a worker that leaves something and goes to sleep. */
     atomic_store(&crew->unwatched, 1);

@@ -639,11 +639,15 @@ START_TEST(when_to_look_again)
     begin();
     ck_assert_int_eq(crew_due(crew), START + BLOCK_TIME);
     work = 0;
+    ck_assert_int_eq(crew_due(crew), START + ALONE_TIME);
+    set_others(1);
     ck_assert_int_eq(crew_due(crew), START + BLOCKED_LONG);
     review(START + BLOCKED_LONG);
     ck_assert_int_eq(crew_due(crew), CLOCK_NEVER);
     crew_return(crew, 0);
     ck_assert_int_eq(crew_due(crew), START + 2 * BLOCKED_LONG);
+    set_others(0);
+    ck_assert_int_eq(crew_due(crew), START + BLOCKED_LONG + ALONE_TIME);
     crew_close(crew);
     ck_assert_int_eq(crew_due(crew), CLOCK_NEVER);
 }

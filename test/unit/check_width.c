@@ -80,12 +80,18 @@ static void pass(apr_interval_time_t time)
     pass_beside(time, INT_MAX);
 }
 
-/* Until a comparison is over, and it is a pause. */
-static void pass_comparison(void)
+/* Until the first slot of a comparison begins. */
+static void pass_pauses(void)
 {
     while (w.other == 0) {
         turn(INT_MAX);
     }
+}
+
+/* Until a comparison is over, and it is a pause. */
+static void pass_comparison(void)
+{
+    pass_pauses();
     while (w.other != 0) {
         turn(INT_MAX);
     }
@@ -265,9 +271,7 @@ START_TEST(it_ends_when_little_goes_on)
 {
     create(2);
     done[1] = 2 * MANY;
-    while (w.other == 0) {
-        turn(INT_MAX);
-    }
+    pass_pauses();
     done[1] = WIDTH_ENTRIES - TURNS;
     done[2] = WIDTH_ENTRIES / 2;
     while (w.other != 0) {
@@ -285,9 +289,7 @@ START_TEST(every_pair_has_to_say_so)
 
     create(2);
     done[1] = 2 * MANY;
-    while (w.other == 0) {
-        turn(INT_MAX);
-    }
+    pass_pauses();
     while (w.slot < slot) {
         turn(INT_MAX);
     }
@@ -305,9 +307,7 @@ START_TEST(a_slot_nobody_asked_in_says_nothing)
 {
     create(2);
     done[1] = 2 * MANY;
-    while (w.other == 0) {
-        turn(INT_MAX);
-    }
+    pass_pauses();
     begun += 100 * MANY;
     now += 2 * WIDTH_SLOT + 1;
     ck_assert_int_eq(width_review(&w, begun, 2, 1, now), 2);
@@ -321,9 +321,7 @@ START_TEST(slots_that_are_not_as_long)
 {
     create(2);
     done[1] = 2 * MANY;
-    while (w.other == 0) {
-        turn(INT_MAX);
-    }
+    pass_pauses();
     begun += 2 * MANY;
     now += 2 * WIDTH_SLOT;
     ck_assert_int_eq(width_review(&w, begun, 2, 1, now), 1);
@@ -369,9 +367,7 @@ START_TEST(counts_that_wrap)
 {
     create(2);
     done[1] = 2 * MANY;
-    while (w.other == 0) {
-        turn(INT_MAX);
-    }
+    pass_pauses();
     begun = w.from = UINT_MAX - MANY / 2;
     while (w.other != 0) {
         turn(INT_MAX);

@@ -29,6 +29,9 @@
 /* What workers write is not in a line of cache with anything else. */
 #define CACHE_LINE 64
 
+/* After so long without a look the next ones are early again. */
+#define FORGET (4 * BLOCKED_PAUSE)
+
 typedef struct one_t {
     long task;           /* const once joined; for tasks */
     atomic_int is_found; /* written under lock; it is blocked, and has not
@@ -44,6 +47,8 @@ struct blocked_t {
     _Atomic(apr_time_t) *since; /* when each worker took its entry; 0: it is
                                  * asleep */
     atomic_int num;             /* written under lock; how many are found */
+    apr_time_t looked_at;       /* listener: at one at least, the last time */
+    apr_interval_time_t pause;  /* listener: from then to the next look */
 };
 
 blocked_t *blocked_create(int num_workers, apr_thread_mutex_t *lock,
@@ -113,10 +118,36 @@ static int mark(blocked_t *blocked, int worker, apr_time_t since)
     return is_same;
 }
 
+/* Whoever was looked at, was one of them asleep? The longer there was none, the
+ * longer there will be none; but what was long ago says nothing. */
+static void find_pause(blocked_t *blocked, int is_asleep, apr_time_t now)
+{
+    apr_interval_time_t pause = blocked->pause;
+
+    if (is_asleep) {
+        pause = 0;
+    }
+    else {
+        pause = now - blocked->looked_at < FORGET ? pause : 0;
+        pause += pause / 2 + BLOCKED_ASLEEP;
+        pause = pause < BLOCKED_PAUSE ? pause : BLOCKED_PAUSE;
+    }
+    blocked->pause = pause;
+    blocked->looked_at = now;
+}
+
+apr_time_t blocked_due(const blocked_t *blocked)
+{
+    return blocked->looked_at + blocked->pause;
+}
+
 int blocked_find(blocked_t *blocked, trial_t *trial, apr_time_t now)
 {
-    int i, found = 0;
+    int i, looked = 0, asleep = 0, found = 0;
 
+    if (now < blocked_due(blocked)) {
+        return 0;
+    }
     for (i = 0; i < blocked->num_workers; i++) {
         const one_t *one = &blocked->workers[i];
         apr_time_t since = atomic_load(&blocked->since[i]);
@@ -126,8 +157,10 @@ int blocked_find(blocked_t *blocked, trial_t *trial, apr_time_t now)
             || atomic_load(&one->is_found)) {
             continue;
         }
+        looked++;
         state = tasks_state(one->task);
         if (state == TASKS_SLEEPS || state == TASKS_UNKNOWN) {
+            asleep++;
             if (mark(blocked, i, since)) {
                 found++;
                 /* A system that does not tell knows of no backend. */
@@ -140,6 +173,9 @@ int blocked_find(blocked_t *blocked, trial_t *trial, apr_time_t now)
                  >= (state == TASKS_RUNS ? BLOCKED_LONG : BLOCKED_MAPS)) {
             mark(blocked, i, since);
         }
+    }
+    if (looked > 0) {
+        find_pause(blocked, asleep > 0, now);
     }
     return found;
 }

@@ -25,6 +25,10 @@
  * map or unmap a file is not blocked before BLOCKED_MAPS: more that run would
  * only join it, until most of the workers stand there.
  *
+ * To look at one costs as much as to answer a small request. So the more often
+ * none was found asleep, the longer the next look is put off, up to
+ * BLOCKED_PAUSE; whoever then is asleep is looked at again at once.
+ *
  * Threads: each worker says what it does, the listener looks, [any] counts.
  * "The lock" is the crew's: a worker is found blocked, and found to have gone
  * on, under it. Owns what it knows of the workers; never logs.
@@ -42,6 +46,7 @@
 #define BLOCKED_ASLEEP 100 /* us: even a short wait for a backend is longer */
 #define BLOCKED_LONG apr_time_from_msec(5)
 #define BLOCKED_MAPS apr_time_from_msec(100)
+#define BLOCKED_PAUSE apr_time_from_msec(5)
 
 typedef struct blocked_t blocked_t;
 
@@ -69,11 +74,14 @@ int blocked_return(blocked_t *blocked, int worker);
 int blocked_num(const blocked_t *blocked);
 
 /*
- * It is now: find workers that are blocked and have not been found so before,
- * and tell trial of those that sleep. How many of those just found are
- * asleep? One of whom the system does not tell counts as if it were. Takes the
- * lock for each. [listener]
+ * It is now: if it is time for a look, find workers that are blocked and have
+ * not been found so before, and tell trial of those that sleep. How many of
+ * those just found are asleep? One of whom the system does not tell counts as
+ * if it were. Takes the lock for each. [listener]
  */
 int blocked_find(blocked_t *blocked, trial_t *trial, apr_time_t now);
+
+/* When it is time for the next look; it may have been long ago. [listener] */
+apr_time_t blocked_due(const blocked_t *blocked);
 
 #endif /* EVENT_BLOCKED_H */

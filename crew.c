@@ -66,7 +66,8 @@
  * If entries wait while workers get blocked, `extra` ones may run, twice as
  * many as were found blocked each time, and fewer again by and by. That is
  * what crew_review is for, and crew_due says when it is needed: who waits
- * behind a worker that blocks does so for about BLOCK_TIME.
+ * behind a worker that blocks does so for about BLOCK_TIME, and for up to
+ * BLOCKED_PAUSE if none has blocked lately.
  *
  * Where most entries are found asleep there is no bound for a while, and nobody
  * is looked at: trial.h says when. It is not known then how many run, but they
@@ -511,9 +512,17 @@ static int shows_any(const crew_t *crew)
     return atomic_load(&crew->share.shown[crew->share.mine].running) > 0;
 }
 
+apr_interval_time_t crew_patience(const crew_t *crew)
+{
+    apr_interval_time_t time = blocked_due(crew->blocked) - crew->now;
+
+    return time > BLOCK_TIME ? time : BLOCK_TIME;
+}
+
 apr_time_t crew_due(crew_t *crew)
 {
     apr_time_t now = crew->now;
+    apr_interval_time_t patience = crew_patience(crew);
 
     if (crew->share.processors == 0 || atomic_load(&crew->closed)) {
         return CLOCK_NEVER;
@@ -522,7 +531,7 @@ apr_time_t crew_due(crew_t *crew)
         return shows_any(crew) ? trial_due(&crew->trial) : CLOCK_NEVER;
     }
     if (waits_for_sleeper(crew)) {
-        return now + BLOCK_TIME;
+        return now + patience;
     }
     /* Nothing waits here, but in other queues something may, behind one of
      * ours that does not really run: if so, one of theirs does. */
@@ -533,7 +542,7 @@ apr_time_t crew_due(crew_t *crew)
     atomic_store(&crew->unwatched, 1);
     if (waits_for_sleeper(crew)) {
         atomic_store(&crew->unwatched, 0);
-        return now + BLOCK_TIME;
+        return now + patience;
     }
     return CLOCK_NEVER;
 }

@@ -59,9 +59,8 @@
 
 #define NUM_LINES (FDQUEUE_LATER + 1)
 
-/* The listener rests while more entries than this wait, at most so long. */
+/* The listener rests while more entries than this wait. */
 #define REST_ABOVE 2
-#define REST_TIME apr_time_from_msec(1)
 
 typedef enum {
     WORKER_ABSENT, /* has not joined */
@@ -222,7 +221,7 @@ void fdqueue_rest(fdqueue_t *queue)
      * how few are left. */
     atomic_store(&queue->resting, 1);
     if (atomic_load(&queue->waiting) > REST_ABOVE) {
-        tasks_wait(&queue->resting, 1, REST_TIME);
+        tasks_wait(&queue->resting, 1, crew_patience(queue->crew));
     }
     atomic_store(&queue->resting, 0);
 }

@@ -554,7 +554,7 @@ START_TEST(who_takes_very_long_makes_room_for_one)
     create_asleep(1, 2, WORKERS);
     set_others(2);
     ck_assert_int_eq(run_all(20), 1);
-    review(START + BLOCKED_LONG - 1);
+    review(START + BLOCKED_LONG - BLOCKED_ASLEEP);
     ck_assert_int_eq(woken(), -1);
     review(START + BLOCKED_LONG);
     ck_assert_int_eq(woken(), 1);
@@ -570,7 +570,7 @@ START_TEST(who_waits_for_its_turn_to_map_is_not_blocked)
     ck_assert_int_eq(run_all(20), 2);
     answer = TASKS_MAPS;
     review(START + BLOCK_TIME);
-    review(START + BLOCKED_MAPS - 1);
+    review(START + BLOCKED_MAPS - BLOCKED_ASLEEP);
     ck_assert_int_eq(crew_blocked(crew), 0);
     ck_assert_int_eq(woken(), -1);
     review(START + BLOCKED_MAPS);
@@ -650,6 +650,36 @@ START_TEST(when_to_look_again)
     ck_assert_int_eq(crew_due(crew), START + BLOCKED_LONG + ALONE_TIME);
     crew_close(crew);
     ck_assert_int_eq(crew_due(crew), CLOCK_NEVER);
+}
+END_TEST
+
+/* As few looks as there are, when something waits the listener is to wake for
+ * no more; but not for less than BLOCK_TIME either. */
+START_TEST(who_computes_has_others_wait_longer)
+{
+    apr_time_t now = START + BLOCKED_ASLEEP;
+    int i;
+
+    create_asleep(1, 1, WORKERS);
+    ck_assert_int_eq(run_all(20), 1);
+    review(now);
+    ck_assert_int_eq(crew_due(crew), now + BLOCK_TIME);
+    for (i = 0; i < 20; i++) {
+        now = crew_due(crew);
+        clock_time = now - BLOCKED_ASLEEP;
+        crew_begin(crew, 0);
+        review(now);
+    }
+    ck_assert_int_eq(crew_due(crew), now + BLOCKED_PAUSE);
+    answer = TASKS_SLEEPS;
+    now += BLOCKED_PAUSE - 1;
+    clock_time = now - BLOCKED_ASLEEP;
+    crew_begin(crew, 0);
+    review(now);
+    ck_assert_int_eq(crew_blocked(crew), 0);
+    ck_assert_int_eq(crew_due(crew), now + BLOCK_TIME);
+    review(now + 1);
+    ck_assert_int_eq(crew_blocked(crew), 1);
 }
 END_TEST
 
@@ -1022,6 +1052,7 @@ static Suite *suite(void)
     tcase_add_test(tc, who_sleeps_for_want_of_work_is_not_blocked);
     tcase_add_test(tc, extra_ones_up_to_all_and_fewer_with_time);
     tcase_add_test(tc, when_to_look_again);
+    tcase_add_test(tc, who_computes_has_others_wait_longer);
     tcase_add_test(tc, no_bound_while_nobody_looks);
     suite_add_tcase(s, tc);
 

@@ -39,6 +39,7 @@
 static atomic_int answer;     /* of tasks_state, for whomever */
 static atomic_int wakes;      /* of who rests */
 static int waits;             /* rests that slept */
+static apr_interval_time_t waited; /* how long the last rest might be */
 static void (*resting)(void); /* once, on the thread that rests */
 
 static tasks_state_e our_state(long task)
@@ -75,7 +76,7 @@ static void our_wait(atomic_int *word, int value, apr_interval_time_t time)
     void (*happen)(void) = resting;
 
     ck_assert_int_eq(atomic_load(word), value);
-    ck_assert(time > 0);
+    waited = time;
     waits++;
     resting = NULL;
     if (happen) {
@@ -330,10 +331,9 @@ START_TEST(who_runs_is_not_blocked_until_late)
     start(team, 8, 1);
     push(team, 2);
     await(team, 1, 1);
-    review(team, BLOCK_TIME);
-    review(team, BLOCKED_LONG - BLOCK_TIME - 1);
+    review(team, BLOCKED_LONG - BLOCKED_ASLEEP);
     await(team, 1, 1);
-    review(team, 1);
+    review(team, BLOCKED_ASLEEP);
     await(team, 2, 2);
     end(team);
 }
@@ -521,9 +521,30 @@ START_TEST(rests_until_few_wait)
     resting = pop_three;
     fdqueue_rest(team->queue);
     ck_assert_int_eq(waits, 1);
+    ck_assert_int_eq(waited, BLOCK_TIME);
     ck_assert_int_eq(atomic_load(&wakes), 1);
     fdqueue_rest(team->queue); /* few wait */
     ck_assert_int_eq(waits, 1);
+}
+END_TEST
+
+/* Then it has nothing to look for earlier. */
+START_TEST(while_all_compute_it_rests_longer)
+{
+    team_t *team = &teams[0];
+    int i;
+
+    create(team, 1, 1);
+    fdqueue_join(team->queue, 0);
+    push(team, REST_ABOVE + 21);
+    for (i = 0; i < 20; i++) {
+        ck_assert_ptr_nonnull(fdqueue_pop(team->queue, 0));
+        review(team, BLOCKED_PAUSE);
+        fdqueue_done(team->queue, 0);
+    }
+    fdqueue_rest(team->queue);
+    ck_assert_int_eq(waits, 1);
+    ck_assert_int_eq(waited, BLOCKED_PAUSE);
 }
 END_TEST
 
@@ -756,6 +777,7 @@ static Suite *suite(void)
 
     tcase_add_checked_fixture(rest, setup, teardown);
     tcase_add_test(rest, rests_until_few_wait);
+    tcase_add_test(rest, while_all_compute_it_rests_longer);
     tcase_add_test(rest, without_a_bound_nobody_rests);
     tcase_add_checked_fixture(pace, setup, teardown);
     tcase_add_test(pace, what_waits_for_a_processor_needs_no_worker);

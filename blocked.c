@@ -48,7 +48,9 @@ struct blocked_t {
                                  * asleep */
     atomic_int num;             /* written under lock; how many are found */
     apr_time_t looked_at;       /* listener: at one at least, the last time */
-    apr_interval_time_t pause;  /* listener: from then to the next look */
+    apr_interval_time_t pause;  /* listener: the longest from then to the next
+                                 * look */
+    apr_time_t due;             /* listener: when that is needed */
 };
 
 blocked_t *blocked_create(int num_workers, apr_thread_mutex_t *lock,
@@ -118,9 +120,11 @@ static int mark(blocked_t *blocked, int worker, apr_time_t since)
     return is_same;
 }
 
-/* Whoever was looked at, was one of them asleep? The longer there was none, the
- * longer there will be none; but what was long ago says nothing. */
-static void find_pause(blocked_t *blocked, int is_asleep, apr_time_t now)
+/* Some were looked at, and one at least was asleep, or none. If none, the next
+ * pause is half as long again, but not beyond the end; after FORGET without a
+ * look they begin anew. */
+static void put_off(blocked_t *blocked, int is_asleep, apr_time_t now,
+                    apr_time_t end)
 {
     apr_interval_time_t pause = blocked->pause;
 
@@ -134,20 +138,19 @@ static void find_pause(blocked_t *blocked, int is_asleep, apr_time_t now)
     }
     blocked->pause = pause;
     blocked->looked_at = now;
+    blocked->due = now + pause < end ? now + pause : end;
 }
 
 apr_time_t blocked_due(const blocked_t *blocked)
 {
-    return blocked->looked_at + blocked->pause;
+    return blocked->due;
 }
 
 int blocked_find(blocked_t *blocked, trial_t *trial, apr_time_t now)
 {
-    int i, looked = 0, asleep = 0, found = 0;
+    int i, looked = 0, found = 0;
+    apr_time_t end = CLOCK_NEVER; /* when the first will have taken too long */
 
-    if (now < blocked_due(blocked)) {
-        return 0;
-    }
     for (i = 0; i < blocked->num_workers; i++) {
         const one_t *one = &blocked->workers[i];
         apr_time_t since = atomic_load(&blocked->since[i]);
@@ -160,7 +163,6 @@ int blocked_find(blocked_t *blocked, trial_t *trial, apr_time_t now)
         looked++;
         state = tasks_state(one->task);
         if (state == TASKS_SLEEPS || state == TASKS_UNKNOWN) {
-            asleep++;
             if (mark(blocked, i, since)) {
                 found++;
                 /* A system that does not tell knows of no backend. */
@@ -169,13 +171,20 @@ int blocked_find(blocked_t *blocked, trial_t *trial, apr_time_t now)
                 }
             }
         }
-        else if (now - since
-                 >= (state == TASKS_RUNS ? BLOCKED_LONG : BLOCKED_MAPS)) {
-            mark(blocked, i, since);
+        else {
+            apr_time_t late = since + (state == TASKS_RUNS ? BLOCKED_LONG
+                                                           : BLOCKED_MAPS);
+
+            if (now >= late) {
+                mark(blocked, i, since);
+            }
+            else {
+                end = end < late ? end : late;
+            }
         }
     }
     if (looked > 0) {
-        find_pause(blocked, asleep > 0, now);
+        put_off(blocked, found > 0, now, end);
     }
     return found;
 }

@@ -20,14 +20,15 @@
  * taken, so that others may run instead of them.
  *
  * A worker that has been at its entry for BLOCKED_ASLEEP and is asleep is
- * blocked, and so is one that has been at it for BLOCKED_LONG, whatever it
- * does: others must not wait for it. But one that waits for another thread to
- * map or unmap a file is not blocked before BLOCKED_MAPS: more that run would
- * only join it, until most of the workers stand there.
+ * blocked, and so is one that has run for BLOCKED_LONG: others must not wait
+ * for it. But one that waits for another thread to map or unmap a file is not
+ * blocked before BLOCKED_MAPS: more that run would only join it, until most of
+ * the workers stand there.
  *
- * To look at one costs as much as to answer a small request. So the more often
- * none was found asleep, the longer the next look is put off, up to
- * BLOCKED_PAUSE; whoever then is asleep is looked at again at once.
+ * A look at one takes three system calls. So the more often none was found
+ * asleep, the longer the next look may be put off, up to BLOCKED_PAUSE; but
+ * not beyond the moment when one is blocked for the time it has taken. One
+ * found asleep ends that: the others may be looked at again at once.
  *
  * Threads: each worker says what it does, the listener looks, [any] counts.
  * "The lock" is the crew's: a worker is found blocked, and found to have gone
@@ -74,14 +75,14 @@ int blocked_return(blocked_t *blocked, int worker);
 int blocked_num(const blocked_t *blocked);
 
 /*
- * It is now: if it is time for a look, find workers that are blocked and have
- * not been found so before, and tell trial of those that sleep. How many of
- * those just found are asleep? One of whom the system does not tell counts as
- * if it were. Takes the lock for each. [listener]
+ * It is now: find workers that are blocked and have not been found so before,
+ * and tell trial of those that sleep. How many of those just found are
+ * asleep? One of whom the system does not tell counts as if it were. Takes the
+ * lock for each. [listener]
  */
 int blocked_find(blocked_t *blocked, trial_t *trial, apr_time_t now);
 
-/* When it is time for the next look; it may have been long ago. [listener] */
+/* Until when there is no need to look again; it may be long ago. [listener] */
 apr_time_t blocked_due(const blocked_t *blocked);
 
 #endif /* EVENT_BLOCKED_H */

@@ -67,9 +67,9 @@
  * many as were found blocked each time, and fewer again by and by. That is
  * what crew_review is for, and crew_due says when it is needed: who waits
  * behind a worker that blocks does so for about BLOCK_TIME, and for up to
- * BLOCKED_PAUSE if none has blocked lately.
+ * BLOCKED_PAUSE more if none was found asleep in the last looks.
  *
- * Where most entries are found asleep there is no bound for a while, and nobody
+ * Where many entries are found asleep there is no bound for a while, and nobody
  * is looked at: trial.h says when. It is not known then how many run, but they
  * are few: others are told of one, and of no processor that is taken.
  *
@@ -130,6 +130,7 @@ struct crew_t {
 
     /* The reviewer's. */
     _Alignas(CACHE_LINE) apr_time_t now; /* the last review's */
+    apr_time_t looked_at; /* at those that may be blocked, the last time */
     trial_t trial;
     width_t width;
     apr_time_t changed_at; /* when extra was last looked at */
@@ -432,9 +433,9 @@ static int adjust_extra(crew_t *crew, int found, apr_time_t now)
         extra += 2 * found;
         crew->changed_at = now;
     }
-    else if (extra > 0 && now - crew->changed_at >= BLOCK_TIME) {
+    for (; extra > 0 && now - crew->changed_at >= BLOCK_TIME;
+         crew->changed_at += BLOCK_TIME) {
         extra -= (extra + 3) / 4;
-        crew->changed_at = now;
     }
     extra = extra < crew->num_workers ? extra : crew->num_workers;
     if (extra != atomic_load(&crew->extra)) {
@@ -457,9 +458,15 @@ static void adjust_width(crew_t *crew, unsigned int begun, apr_time_t now)
 int crew_review(crew_t *crew, unsigned int begun, apr_time_t now)
 {
     int was_free = atomic_load(&crew->free);
-    int blocks = 1;
+    int is_due = was_free ? trial_looks(&crew->trial, begun, now)
+                          : now >= blocked_due(crew->blocked);
+    int is_free = was_free, found = 0;
+    int blocks;
 
     crew->now = now;
+    if (is_due) {
+        crew->looked_at = now;
+    }
     if (atomic_load(&crew->unwatched)) {
         atomic_store(&crew->unwatched, 0);
     }
@@ -472,15 +479,16 @@ int crew_review(crew_t *crew, unsigned int begun, apr_time_t now)
     if (atomic_load(&crew->joined) == atomic_load(&crew->sleeping)) {
         return was_free;
     }
-    if (trial_looks(&crew->trial, begun, now)) {
-        int found = blocked_find(crew->blocked, &crew->trial, now);
-        int is_free = trial_frees(&crew->trial, begun, now);
-
-        /* In the free time those have come together that sleep for long. */
-        blocks = adjust_extra(crew, was_free ? 0 : found, now) || is_free;
-        if (is_free != was_free) {
-            set_free(crew, is_free);
+    if (is_due) {
+        found = blocked_find(crew->blocked, &crew->trial, now);
+        is_free = trial_frees(&crew->trial, begun, now);
+        if (was_free) {
+            found = 0; /* those that sleep for long, of all the free time */
         }
+    }
+    blocks = adjust_extra(crew, found, now) || is_free;
+    if (is_free != was_free) {
+        set_free(crew, is_free);
     }
     crew_wake(crew);
     return blocks;
@@ -512,17 +520,16 @@ static int shows_any(const crew_t *crew)
     return atomic_load(&crew->share.shown[crew->share.mine].running) > 0;
 }
 
-apr_interval_time_t crew_patience(const crew_t *crew)
+apr_time_t crew_looks_at(const crew_t *crew)
 {
-    apr_interval_time_t time = blocked_due(crew->blocked) - crew->now;
+    apr_time_t due = blocked_due(crew->blocked);
+    apr_time_t first = crew->now + BLOCK_TIME;
 
-    return time > BLOCK_TIME ? time : BLOCK_TIME;
+    return due > first ? due : first;
 }
 
 apr_time_t crew_due(crew_t *crew)
 {
-    apr_time_t now = crew->now;
-    apr_interval_time_t patience = crew_patience(crew);
 
     if (crew->share.processors == 0 || atomic_load(&crew->closed)) {
         return CLOCK_NEVER;
@@ -531,18 +538,19 @@ apr_time_t crew_due(crew_t *crew)
         return shows_any(crew) ? trial_due(&crew->trial) : CLOCK_NEVER;
     }
     if (waits_for_sleeper(crew)) {
-        return now + patience;
+        return crew_looks_at(crew);
     }
     /* Nothing waits here, but in other queues something may, behind one of
      * ours that does not really run: if so, one of theirs does. */
     if (shows_any(crew)) {
-        return now + (others_run(crew) ? BLOCKED_LONG : ALONE_TIME);
+        return others_run(crew) ? crew->looked_at + BLOCKED_LONG
+                                : crew->now + ALONE_TIME;
     }
     /* Race with a worker that leaves something and goes to sleep. */
     atomic_store(&crew->unwatched, 1);
     if (waits_for_sleeper(crew)) {
         atomic_store(&crew->unwatched, 0);
-        return now + patience;
+        return crew_looks_at(crew);
     }
     return CLOCK_NEVER;
 }

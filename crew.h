@@ -129,8 +129,9 @@ int crew_review(crew_t *crew, unsigned int begun, apr_time_t now);
  * [any] */
 int crew_blocked(const crew_t *crew);
 
-/* How long what waits may go unseen from the last review on. [listener] */
-apr_interval_time_t crew_patience(const crew_t *crew);
+/* When a review looks at those who may be blocked, if something waits: not
+ * before that. [listener] */
+apr_time_t crew_looks_at(const crew_t *crew);
 
 /*
  * When to review again at the latest, for what waits here or in a queue that

@@ -35,6 +35,7 @@
 #include "apr_general.h"
 #include "apr_thread_mutex.h"
 
+#include "clock.h"
 #include "crew.h"
 #include "fdqueue.h"
 #include "tasks.h"
@@ -59,8 +60,10 @@
 
 #define NUM_LINES (FDQUEUE_LATER + 1)
 
-/* The listener rests while more entries than this wait. */
+/* The listener rests while more entries than this wait, at most so long or
+ * until the crew is to be looked at. */
 #define REST_ABOVE 2
+#define REST_TIME apr_time_from_msec(1)
 
 typedef enum {
     WORKER_ABSENT, /* has not joined */
@@ -221,7 +224,9 @@ void fdqueue_rest(fdqueue_t *queue)
      * how few are left. */
     atomic_store(&queue->resting, 1);
     if (atomic_load(&queue->waiting) > REST_ABOVE) {
-        tasks_wait(&queue->resting, 1, crew_patience(queue->crew));
+        apr_interval_time_t time = crew_looks_at(queue->crew) - clock_now();
+
+        tasks_wait(&queue->resting, 1, time > REST_TIME ? time : REST_TIME);
     }
     atomic_store(&queue->resting, 0);
 }

@@ -108,8 +108,9 @@ void fdqueue_review(fdqueue_t *queue, apr_time_t now);
 
 /*
  * Sleep until so few entries wait that more are welcome, but only for a
- * moment (about a millisecond): what is pushed earlier would only wait longer.
- * Not at all if all workers may run at a time. [listener]
+ * moment (a millisecond, or up to five while all compute): what is pushed
+ * earlier would only wait longer. Not at all if all workers may run at a time.
+ * [listener]
  */
 void fdqueue_rest(fdqueue_t *queue);
 

@@ -18,7 +18,7 @@
  * listener: the thread that waits for everything else: new connections,
  * parked ones that become ready or run out of time, timers, and the wish to
  * stop.  It hands work to workers and does nothing that could block, but that
- * it rests for a millisecond when they have enough.
+ * it rests for a moment when they have enough (fdqueue_rest).
  */
 
 #ifndef EVENT_LISTENER_H

@@ -59,7 +59,7 @@ int trial_frees(trial_t *t, unsigned int begun, apr_time_t now)
         }
     }
     else if (n >= TRIAL_ENTRIES) {
-        begin(t, t->asleep > n / 2, begun, now);
+        begin(t, t->asleep > n / TRIAL_SHARE, begun, now);
     }
     return t->free;
 }

@@ -19,7 +19,7 @@
  * trial: whether a bound on how many workers run is worth having, by what
  * becomes of the entries that are begun under it.
  *
- * Where most of them are found asleep, waiting for a backend or a disk, the
+ * Where many of them are found asleep, waiting for a backend or a disk, the
  * bound saves nothing: it would be lifted for each of them anyway, but later,
  * and finding out costs more than a few switches.  So there is no bound for a
  * while: the free time. Then it is tried again.
@@ -33,9 +33,11 @@
 
 #include "apr_time.h"
 
-/* A trial ends after so many entries. The free time does after so many, or so
- * long, whichever comes first. */
+/* A trial ends after so many entries. More than one in so many of them are to
+ * be asleep. The free time ends after so many, or so long, whichever comes
+ * first. */
 #define TRIAL_ENTRIES 32
+#define TRIAL_SHARE 8
 #define TRIAL_FREE 4096
 #define TRIAL_FREE_TIME apr_time_from_sec(1)
 
@@ -50,8 +52,8 @@ typedef struct trial_t {
 /* A first trial begins; nothing was begun before. */
 void trial_init(trial_t *trial);
 
-/* It is now, and so many entries were ever begun, modulo 2^32: is anybody to
- * be looked at? Always during a trial, and once when the free time is over. */
+/* It is now, and so many entries were ever begun, modulo 2^32: may anybody be
+ * looked at? Always during a trial, and once when the free time is over. */
 int trial_looks(const trial_t *trial, unsigned int begun, apr_time_t now);
 
 /* An entry that was begun at since has been found asleep. */

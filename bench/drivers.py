@@ -16,6 +16,7 @@
 little are made here.
 """
 
+import os
 import re
 import resource
 import socket
@@ -72,6 +73,14 @@ def run(command, limit):
 def wrk(url, connections, seconds, headers=()):
     return parse_wrk(run(wrk_command(url, connections, seconds, headers),
                          seconds + 30))
+
+
+def wrk_one_in(url, every, other, connections, seconds):
+    """As wrk, but one request in every is for the other path."""
+    script = os.path.join(os.path.dirname(__file__), "one_in.lua")
+    command = wrk_command(url, connections, seconds)
+    return parse_wrk(run(command[:1] + ["-s", script] + command[1:]
+                         + ["--", str(every), other], seconds + 30))
 
 
 def h2load(url, connections, streams, seconds):

@@ -148,6 +148,14 @@ def backend(t, name, connections, microseconds, seconds=3):
         url(s, "probe/sleep?us=%d" % microseconds), connections, seconds))
 
 
+def some_backend(t, name, every, connections, microseconds, seconds=3):
+    """Small files, but one request in so many waits for a backend."""
+    s = contestants.start(t, name, Setup(probe=True))
+    return under_load(s, lambda: drivers.wrk_one_in(
+        url(s, "1k.html"), every, "/probe/sleep?us=%d" % microseconds,
+        connections, seconds))
+
+
 def slow_beside_fast(t, name, slow, connections, seconds=3):
     """Requests that sleep for a second beside fast ones."""
     s = contestants.start(t, name, Setup(processes=4, probe=True))
@@ -246,6 +254,10 @@ TABLE = [
      dict(connections=64, microseconds=300), SHORT, HTTPD),
     ("backend of 5 ms, 64", backend,
      dict(connections=64, microseconds=5000), SHORT, HTTPD),
+    ("backend of 5 ms for one in ten, 16", some_backend,
+     dict(every=10, connections=16, microseconds=5000), SHORT, HTTPD),
+    ("backend of 5 ms for one in ten, 64", some_backend,
+     dict(every=10, connections=64, microseconds=5000), SHORT, HTTPD),
     ("16 beside 100 that sleep", slow_beside_fast,
      dict(slow=100, connections=16), SHORT, HTTPD),
     ("burst of 64, kept alive", burst,
@@ -263,7 +275,7 @@ TABLE = [
 
 # The programs each function needs.
 TOOLS = {keepalive: ["wrk"], mixed: ["wrk"], slow_beside_fast: ["wrk"],
-         backend: ["wrk"],
+         backend: ["wrk"], some_backend: ["wrk"],
          http2: ["h2load"]}
 # Those that need the probe module.
-WITH_PROBE = (backend, slow_beside_fast, burst)
+WITH_PROBE = (backend, some_backend, slow_beside_fast, burst)

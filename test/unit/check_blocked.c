@@ -32,10 +32,16 @@
 
 static tasks_state_e answer[2]; /* what tasks_state says of each worker */
 static int looks;               /* and how often it was asked */
+static int goes_on;             /* meanwhile the worker is done */
+
+static void go_on(int worker);
 
 static tasks_state_e our_state(long task)
 {
     looks++;
+    if (goes_on) {
+        go_on((int)task);
+    }
     return answer[task];
 }
 
@@ -65,6 +71,11 @@ static apr_thread_mutex_t *lock;
 static blocked_t *blocked;
 static trial_t trial;
 
+static void go_on(int worker)
+{
+    blocked_sleep(blocked, worker);
+}
+
 static void found(void *self, int worker)
 {
     (void)self;
@@ -77,6 +88,7 @@ static void setup(void)
     moment = START;
     looks = 0;
     joins = 0;
+    goes_on = 0;
     answer[0] = answer[1] = TASKS_RUNS;
     ck_assert_int_eq(apr_pool_create(&pool, NULL), APR_SUCCESS);
     ck_assert_int_eq(
@@ -127,6 +139,7 @@ static void look_for_long(void)
     }
 }
 
+/* At last until the one that runs will have taken too long. */
 START_TEST(less_and_less_often)
 {
     apr_interval_time_t pause = 0;
@@ -139,16 +152,32 @@ START_TEST(less_and_less_often)
         if (i == 0) {
             ck_assert_int_eq(pause, BLOCKED_ASLEEP);
         }
-        moment += pause - 1;
+        moment += pause;
         begin_anew(0);
-        ck_assert_int_eq(look(), 0);
-        moment++;
     }
-    ck_assert_int_eq(pause, BLOCKED_PAUSE);
+    ck_assert_int_eq(pause, BLOCKED_LONG - BLOCKED_ASLEEP);
 }
 END_TEST
 
-START_TEST(asleep_looked_at_again_at_once)
+START_TEST(not_beyond_what_takes_too_long)
+{
+    apr_time_t began;
+
+    look_for_long();
+    moment = blocked_due(blocked);
+    begin_anew(0);
+    began = moment - BLOCKED_ASLEEP;
+    moment += BLOCKED_LONG / 2;
+    begin_anew(1);
+    ck_assert_int_eq(look(), 2);
+    ck_assert_int_eq(blocked_due(blocked), began + BLOCKED_LONG);
+    moment = blocked_due(blocked);
+    ck_assert_int_eq(look(), 2);
+    ck_assert_int_eq(blocked_num(blocked), 1);
+}
+END_TEST
+
+START_TEST(one_asleep_ends_the_pause)
 {
     look_for_long();
     moment = blocked_due(blocked);
@@ -157,6 +186,7 @@ START_TEST(asleep_looked_at_again_at_once)
     answer[1] = TASKS_SLEEPS;
     ck_assert_int_eq(look(), 2);
     ck_assert_int_eq(blocked_num(blocked), 1);
+    ck_assert_int_eq(blocked_due(blocked), moment);
     moment++;
     /* The one that has been found is not looked at any more. */
     ck_assert_int_eq(look(), 1);
@@ -164,8 +194,22 @@ START_TEST(asleep_looked_at_again_at_once)
 }
 END_TEST
 
+/* One that has gone on meanwhile: it sleeps for want of work. */
+START_TEST(who_has_gone_on_was_not_asleep)
+{
+    look_for_long();
+    moment = blocked_due(blocked);
+    begin_anew(0);
+    answer[0] = TASKS_SLEEPS;
+    goes_on = 1;
+    ck_assert_int_eq(look(), 1);
+    ck_assert_int_eq(blocked_num(blocked), 0);
+    ck_assert_int_gt(blocked_due(blocked), moment + BLOCKED_ASLEEP);
+}
+END_TEST
+
 /* It may be anything. */
-START_TEST(unknown_looked_at_again_at_once)
+START_TEST(unknown_may_sleep)
 {
     look_for_long();
     moment = blocked_due(blocked);
@@ -207,7 +251,7 @@ START_TEST(what_was_long_ago_is_forgotten)
     moment += FORGET - 1;
     begin_anew(0);
     ck_assert_int_eq(look(), 1);
-    ck_assert_int_eq(blocked_due(blocked), moment + BLOCKED_PAUSE);
+    ck_assert_int_gt(blocked_due(blocked), moment + BLOCKED_ASLEEP);
     moment += FORGET;
     begin_anew(0);
     ck_assert_int_eq(look(), 1);
@@ -222,8 +266,10 @@ static Suite *suite(void)
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, less_and_less_often);
-    tcase_add_test(tc, asleep_looked_at_again_at_once);
-    tcase_add_test(tc, unknown_looked_at_again_at_once);
+    tcase_add_test(tc, not_beyond_what_takes_too_long);
+    tcase_add_test(tc, one_asleep_ends_the_pause);
+    tcase_add_test(tc, who_has_gone_on_was_not_asleep);
+    tcase_add_test(tc, unknown_may_sleep);
     tcase_add_test(tc, who_maps_does_not_sleep);
     tcase_add_test(tc, nobody_to_look_at);
     tcase_add_test(tc, what_was_long_ago_is_forgotten);

@@ -629,6 +629,34 @@ START_TEST(extra_ones_up_to_all_and_fewer_with_time)
 }
 END_TEST
 
+/* However often the crew is looked at. */
+START_TEST(extra_ones_fewer_by_time)
+{
+    int i, left[2];
+
+    for (i = 0; i < 2; i++) {
+        apr_time_t now = START + BLOCKED_ASLEEP;
+
+        create_asleep(1, 1, WORKERS);
+        answer = TASKS_SLEEPS;
+        run_all(4);
+        review(now);
+        begin();
+        run_all(work);
+        work = 0;
+        ck_assert_int_eq(atomic_load(&crew->extra), 2);
+        answer = TASKS_RUNS;
+        if (i == 0) {
+            review(now + BLOCK_TIME);
+        }
+        review(now + 2 * BLOCK_TIME);
+        left[i] = atomic_load(&crew->extra);
+    }
+    ck_assert_int_eq(left[0], 0);
+    ck_assert_int_eq(left[1], 0);
+}
+END_TEST
+
 START_TEST(when_to_look_again)
 {
     create_asleep(1, 1, WORKERS);
@@ -670,9 +698,9 @@ START_TEST(who_computes_has_others_wait_longer)
         crew_begin(crew, 0);
         review(now);
     }
-    ck_assert_int_eq(crew_due(crew), now + BLOCKED_PAUSE);
+    ck_assert_int_eq(crew_due(crew), clock_time + BLOCKED_LONG);
     answer = TASKS_SLEEPS;
-    now += BLOCKED_PAUSE - 1;
+    now = crew_due(crew) - 1;
     clock_time = now - BLOCKED_ASLEEP;
     crew_begin(crew, 0);
     review(now);
@@ -680,6 +708,27 @@ START_TEST(who_computes_has_others_wait_longer)
     ck_assert_int_eq(crew_due(crew), now + BLOCK_TIME);
     review(now + 1);
     ck_assert_int_eq(crew_blocked(crew), 1);
+}
+END_TEST
+
+/* It is the last look at ours that counts for them, not the last review. */
+START_TEST(what_waits_elsewhere_waits_no_longer)
+{
+    apr_time_t now = START;
+    int i;
+
+    create_asleep(1, 2, WORKERS);
+    set_others(1);
+    ck_assert_int_eq(run_all(1), 1);
+    for (i = 0; i < 20; i++) {
+        now += BLOCKED_LONG;
+        clock_time = now - BLOCKED_ASLEEP;
+        crew_begin(crew, 0);
+        review(now);
+        ck_assert_int_eq(crew_due(crew), now + BLOCKED_LONG);
+    }
+    review(now + BLOCK_TIME);
+    ck_assert_int_eq(crew_due(crew), now + BLOCKED_LONG);
 }
 END_TEST
 
@@ -695,7 +744,7 @@ START_TEST(no_bound_while_nobody_looks)
 }
 END_TEST
 
-/* --- No bound where most are blocked -------------------------------------- */
+/* --- No bound where many are blocked -------------------------------------- */
 
 /* Worker 0, which runs, has n entries, and is found so in each: what the last
  * review says. */
@@ -705,7 +754,8 @@ static int have_entries(int n, tasks_state_e state)
 
     answer = state;
     while (n-- > 0) {
-        clock_time += BLOCKED_ASLEEP;
+        /* So that there is a look at those that run, too. */
+        clock_time += crew_is_bound(crew) ? BLOCKED_PAUSE : BLOCKED_ASLEEP;
         apr_thread_mutex_lock(lock);
         crew_return(crew, 0);
         crew_begin(crew, 0);
@@ -725,7 +775,7 @@ static void create_one_that_runs(void)
     ck_assert_int_eq(run_all(1), 1);
 }
 
-START_TEST(where_most_sleep_all_may_run)
+START_TEST(where_many_sleep_all_may_run)
 {
     create_one_that_runs();
     ck_assert(!have_entries(TRIAL_ENTRIES - 2, TASKS_SLEEPS));
@@ -746,15 +796,10 @@ END_TEST
 /* A whole trial's worth, of which none had begun when it last looked. */
 START_TEST(many_between_two_reviews)
 {
-    int n;
-
     create_asleep(1, WORKERS, WORKERS);
     ck_assert_int_eq(run_all(WORKERS), WORKERS);
-    /* As if there were more workers: only with ours, too, it is most. */
-    begun += TRIAL_ENTRIES - WORKERS;
-    for (n = WORKERS; n <= TRIAL_ENTRIES / 2; n++) {
-        trial_asleep(&crew->trial, clock_time);
-    }
+    /* Just few enough others for ours to be many. */
+    begun = TRIAL_SHARE * WORKERS - 1;
     answer = TASKS_SLEEPS;
     review(clock_time + BLOCKED_ASLEEP);
     ck_assert(!crew_is_bound(crew));
@@ -1051,14 +1096,16 @@ static Suite *suite(void)
     tcase_add_test(tc, who_waits_for_its_turn_to_map_is_not_blocked);
     tcase_add_test(tc, who_sleeps_for_want_of_work_is_not_blocked);
     tcase_add_test(tc, extra_ones_up_to_all_and_fewer_with_time);
+    tcase_add_test(tc, extra_ones_fewer_by_time);
     tcase_add_test(tc, when_to_look_again);
     tcase_add_test(tc, who_computes_has_others_wait_longer);
+    tcase_add_test(tc, what_waits_elsewhere_waits_no_longer);
     tcase_add_test(tc, no_bound_while_nobody_looks);
     suite_add_tcase(s, tc);
 
     tc = tcase_create("free");
     tcase_add_checked_fixture(tc, setup, teardown);
-    tcase_add_test(tc, where_most_sleep_all_may_run);
+    tcase_add_test(tc, where_many_sleep_all_may_run);
     tcase_add_test(tc, many_between_two_reviews);
     tcase_add_test(tc, others_hear_of_it_at_once);
     tcase_add_test(tc, who_waits_is_not_held_back_by_a_bound_that_was);

@@ -525,6 +525,12 @@ START_TEST(rests_until_few_wait)
     ck_assert_int_eq(atomic_load(&wakes), 1);
     fdqueue_rest(team->queue); /* few wait */
     ck_assert_int_eq(waits, 1);
+    /* However long the turn since the last review was. */
+    push(team, REST_ABOVE + 1);
+    clock_time += 2 * BLOCK_TIME;
+    fdqueue_rest(team->queue);
+    ck_assert_int_eq(waits, 2);
+    ck_assert_int_eq(waited, REST_TIME);
 }
 END_TEST
 

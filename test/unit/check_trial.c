@@ -51,12 +51,12 @@ static int pass(unsigned int n, unsigned int asleep)
     return trial_frees(&t, begun, now);
 }
 
-START_TEST(most_of_them)
+START_TEST(many_of_them)
 {
     ck_assert(!trial_frees(&t, 0, now));
     ck_assert(!pass(TRIAL_ENTRIES, 0));
-    ck_assert(!pass(TRIAL_ENTRIES, TRIAL_ENTRIES / 2));
-    ck_assert(pass(TRIAL_ENTRIES, TRIAL_ENTRIES / 2 + 1));
+    ck_assert(!pass(TRIAL_ENTRIES, TRIAL_ENTRIES / TRIAL_SHARE));
+    ck_assert(pass(TRIAL_ENTRIES, TRIAL_ENTRIES / TRIAL_SHARE + 1));
 }
 END_TEST
 
@@ -66,8 +66,8 @@ START_TEST(of_so_many)
     ck_assert(pass(1, 0));
     setup();
     /* However many it are when it looks. */
-    ck_assert(!pass(10 * TRIAL_ENTRIES, TRIAL_ENTRIES));
-    ck_assert(pass(10 * TRIAL_ENTRIES, 5 * TRIAL_ENTRIES + 1));
+    ck_assert(!pass(TRIAL_SHARE * TRIAL_ENTRIES, TRIAL_ENTRIES));
+    ck_assert(pass(TRIAL_SHARE * TRIAL_ENTRIES, TRIAL_ENTRIES + 1));
 }
 END_TEST
 
@@ -133,7 +133,7 @@ static Suite *suite(void)
     TCase *tc = tcase_create("verdicts");
 
     tcase_add_checked_fixture(tc, setup, NULL);
-    tcase_add_test(tc, most_of_them);
+    tcase_add_test(tc, many_of_them);
     tcase_add_test(tc, of_so_many);
     tcase_add_test(tc, for_so_many_more);
     tcase_add_test(tc, or_for_so_long);

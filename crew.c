@@ -70,8 +70,8 @@
  * BLOCKED_PAUSE more if none was found asleep in the last looks.
  *
  * Where many entries are found asleep there is no bound for a while, and nobody
- * is looked at: trial.h says when. It is not known then how many run, but they
- * are few: others are told of one, and of no processor that is taken.
+ * is looked at: trial.h says when. As it is not known then how many run, others
+ * are told of one at most, and of no processor that is taken.
  *
  * When nothing waits for a sleeper and no worker counts as running, there is
  * nothing to review: the listener sets `unwatched` and sleeps. Until the next
@@ -88,7 +88,7 @@
 /* See THE BOUND. */
 #define BLOCK_TIME apr_time_from_msec(1)
 
-/* How long a crew alone goes on unseen while nothing waits in its queue. */
+/* The next review, while nothing waits here and no other crew runs anybody. */
 #define ALONE_TIME apr_time_from_msec(20)
 
 struct crew_worker_t {
@@ -145,9 +145,9 @@ static int running(const crew_t *crew)
 
 /*
  * Tell the other crews how many of ours run, and where; once closed we are out
- * of it. There is no sum that would have to agree with this: whoever is killed,
- * and wherever, the parent writes 0 here and all is right. The caller has the
- * lock.
+ * of it. No sum is kept that would have to agree with this: when a child is
+ * killed, wherever it was, the parent writes 0 here and all is right. The caller
+ * has the lock.
  */
 static void publish(crew_t *crew)
 {
@@ -267,7 +267,7 @@ static int room(const crew_t *crew)
         return 1;
     }
     running_now = running(crew);
-    mine = 1 - running_now;
+    mine = 1 - running_now; /* one of each crew may run in any case */
     all = share->processors;
     top = atomic_load(share->top);
     for (i = 0; i < top && all > mine; i++) {
@@ -483,7 +483,8 @@ int crew_review(crew_t *crew, unsigned int begun, apr_time_t now)
         found = blocked_find(crew->blocked, &crew->trial, now);
         is_free = trial_frees(&crew->trial, begun, now);
         if (was_free) {
-            found = 0; /* those that sleep for long, of all the free time */
+            found = 0; /* they have gathered in all the free time, and do not
+                        * say that many block now */
         }
     }
     blocks = adjust_extra(crew, found, now) || is_free;

@@ -23,8 +23,8 @@
  * interrupts the processors of the others: where requests are small, two may
  * do less than one would. So while much is going on, half of those that run
  * are compared with all that may, now and then, in short slots that alternate,
- * and what is better stays; and then twice as many with those, too, so that
- * there is a way back.
+ * and what is better stays; another time that is compared with twice as many,
+ * so that there is a way back.
  *
  * Fewer have to be better: where it makes no difference, as many may run as
  * there are processors. And who leave nothing waiting have done all that there
@@ -43,10 +43,10 @@
 #define WIDTH_SLOT apr_time_from_msec(20)
 #define WIDTH_ENTRIES 64
 
-/* A comparison is so many pairs of slots, which must all say the same. */
+/* A comparison is so many pairs of slots; all must be for a change. */
 #define WIDTH_PAIRS 3
 
-/* Fewer are better if they do so much more, in percent. */
+/* Fewer are better if they do at least so much, in percent of what more do. */
 #define WIDTH_BETTER 105
 
 /* A pause is so long. Between two comparisons there is one, and twice as many
@@ -86,7 +86,8 @@ void width_init(width_t *width, int most);
 /*
  * It is now, so many entries were ever begun, modulo 2^32, so many workers
  * run, and an entry waits or none does: how many may run from now on? 1 to
- * most. To be asked often while entries are begun, at least twice in each slot.
+ * most. To be asked several times in each slot while entries wait, and at least
+ * once in any; a slot that was much too long says nothing.
  */
 int width_review(width_t *width, unsigned int begun, int running, int waits,
                  apr_time_t now);

@@ -133,7 +133,7 @@ struct crew_t {
     apr_time_t looked_at; /* at those that may be blocked, the last time */
     trial_t trial;
     width_t width;
-    apr_time_t changed_at; /* when extra was last looked at */
+    apr_time_t changed_at; /* until then extra has been made smaller */
 };
 
 /* Workers of this crew that run, or would if they had a processor. */
@@ -477,6 +477,7 @@ int crew_review(crew_t *crew, unsigned int begun, apr_time_t now)
         adjust_width(crew, begun, now);
     }
     if (atomic_load(&crew->joined) == atomic_load(&crew->sleeping)) {
+        adjust_extra(crew, 0, now);
         return was_free;
     }
     if (is_due) {

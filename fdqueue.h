@@ -136,7 +136,7 @@ int fdqueue_busy(const fdqueue_t *queue);
 
 /* Workers that sleep in their entry, or have been at it for so long that
  * others may run beside them; as last reviewed. All that have an entry, where
- * most block. [any] */
+ * many block. [any] */
 int fdqueue_blocked(const fdqueue_t *queue);
 
 /* Entries in the NOW line that no worker has taken yet. [any] */

@@ -34,8 +34,9 @@
 #include "apr_time.h"
 
 /* A trial ends after so many entries. More than one in so many of them are to
- * be asleep. The free time ends after so many, or so long, whichever comes
- * first. */
+ * be asleep: where one in twenty-five is, they are so by chance now and then,
+ * and as free times are longer than trials, half of the time is free. The free
+ * time ends after so many, or so long, whichever comes first. */
 #define TRIAL_ENTRIES 32
 #define TRIAL_SHARE 8
 #define TRIAL_FREE 4096

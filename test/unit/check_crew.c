@@ -657,6 +657,15 @@ START_TEST(extra_ones_fewer_by_time)
 }
 END_TEST
 
+START_TEST(none_extra_after_an_idle_time)
+{
+    create_asleep(1, 1, WORKERS);
+    atomic_store(&crew->extra, WORKERS);
+    review(START + apr_time_from_sec(1));
+    ck_assert_int_eq(atomic_load(&crew->extra), 0);
+}
+END_TEST
+
 START_TEST(when_to_look_again)
 {
     create_asleep(1, 1, WORKERS);
@@ -861,11 +870,12 @@ START_TEST(it_is_bound_again_after_some_time)
     have_entries(TRIAL_ENTRIES - 1, TASKS_SLEEPS);
     end = clock_time + BLOCKED_ASLEEP + TRIAL_FREE_TIME;
     ck_assert_int_eq(run_all(2), 2);
-    atomic_store(&crew->extra, 0);
+    atomic_store(&crew->extra, WORKERS);
     work = 1;
     ck_assert_int_eq(crew_due(crew), end);
     ck_assert(review(end - 1));
     ck_assert(!crew_is_bound(crew));
+    ck_assert_int_eq(atomic_load(&crew->extra), 0);
     begin();
     work = 1;
     review(end);
@@ -1097,6 +1107,7 @@ static Suite *suite(void)
     tcase_add_test(tc, who_sleeps_for_want_of_work_is_not_blocked);
     tcase_add_test(tc, extra_ones_up_to_all_and_fewer_with_time);
     tcase_add_test(tc, extra_ones_fewer_by_time);
+    tcase_add_test(tc, none_extra_after_an_idle_time);
     tcase_add_test(tc, when_to_look_again);
     tcase_add_test(tc, who_computes_has_others_wait_longer);
     tcase_add_test(tc, what_waits_elsewhere_waits_no_longer);

@@ -544,13 +544,15 @@ START_TEST(while_all_compute_it_rests_longer)
     fdqueue_join(team->queue, 0);
     push(team, REST_ABOVE + 21);
     for (i = 0; i < 20; i++) {
+        now += BLOCKED_PAUSE;
+        atomic_store(&clock_time, now);
         ck_assert_ptr_nonnull(fdqueue_pop(team->queue, 0));
-        review(team, BLOCKED_PAUSE);
+        review(team, BLOCKED_ASLEEP);
         fdqueue_done(team->queue, 0);
     }
     fdqueue_rest(team->queue);
     ck_assert_int_eq(waits, 1);
-    ck_assert_int_eq(waited, BLOCKED_PAUSE);
+    ck_assert_int_eq(waited, BLOCKED_LONG - BLOCKED_ASLEEP);
 }
 END_TEST
 

@@ -476,11 +476,8 @@ int crew_review(crew_t *crew, unsigned int begun, apr_time_t now)
     if (!was_free) {
         adjust_width(crew, begun, now);
     }
-    if (atomic_load(&crew->joined) == atomic_load(&crew->sleeping)) {
-        adjust_extra(crew, 0, now);
-        return was_free;
-    }
-    if (is_due) {
+    if (is_due
+        && atomic_load(&crew->joined) != atomic_load(&crew->sleeping)) {
         found = blocked_find(crew->blocked, &crew->trial, now);
         is_free = trial_frees(&crew->trial, begun, now);
         if (was_free) {
@@ -532,7 +529,6 @@ apr_time_t crew_looks_at(const crew_t *crew)
 
 apr_time_t crew_due(crew_t *crew)
 {
-
     if (crew->share.processors == 0 || atomic_load(&crew->closed)) {
         return CLOCK_NEVER;
     }
